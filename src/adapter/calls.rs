@@ -65,7 +65,7 @@ impl CallOutcome {
         }
     }
 
-    /// Returns the outcome for an HTTP status; `None`: there was no response.
+    /// Returns the outcome for an HTTP status; `None` means that there was no response.
     pub fn from_status(status: Option<u16>) -> Self {
         match status {
             None => Self::Unanswered,

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use crate::base::time::later;
 use crate::port::Clock;
 
-/// The system clock. It reads the time once when the process starts, and a monotonic clock continues it. Later changes
-/// by a person or NTP have no effect. A change forward would shorten waits, such as the settle time of a step or the
-/// time in which a write may still take effect. A change back would leave the traffic unguarded for as long.
+/// The system clock. The wall clock is read once when the process starts; from then on, a monotonic clock counts the
+/// time. Later changes of the wall clock by a person or NTP have no effect. A change forward would shorten waits, such
+/// as the settle time of a step or the time in which a write may still take effect. A change back would leave the
+/// traffic unguarded for as long.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -17,7 +17,7 @@ pub struct HookRunner {
 }
 
 impl HookRunner {
-    /// Runs commands in this folder.
+    /// Creates a runner that runs commands in this folder.
     pub fn in_folder(folder: Folder) -> Self {
         Self { folder, ..Self::default() }
     }

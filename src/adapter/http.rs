@@ -1,7 +1,7 @@
 //! Delivers items in the background: a bounded queue and a task that delivers, retries and gives up. A delivery never
 //! blocks a run.
 //!
-//! Do not add what is delivered, or to which target.
+//! Do not add code about the content or the targets of the deliveries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ pub struct QueueLimits {
 pub struct DeliveryQueue<T> {
     name: String,
     queue: Sender<T>,
-    /// The number of items that are neither delivered nor given up.
+    /// The number of items that still wait for delivery.
     open: Arc<AtomicUsize>,
     /// The number of items that were dropped since the queue last had room.
     dropped: usize,

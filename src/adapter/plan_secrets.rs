@@ -1,7 +1,7 @@
 //! Reads the secrets that a plan names, before anything of the plan is used: a command of the plan can print its whole
 //! environment before the first request with a secret is sent.
 //!
-//! Using a secret must not be added here.
+//! Do not use the secrets here.
 
 use super::metric::header_value;
 use super::notify;
@@ -9,8 +9,8 @@ use crate::plan::model::Plan;
 use crate::plan::model::hook::HookAction;
 use crate::plan::model::metric::{Header, MetricSource};
 
-/// Removes the values of the plan's headers and the URLs of its notification targets from every text from now on. One
-/// that cannot be read is skipped: its use fails with the reason.
+/// Removes the values of the plan's headers and the URLs of its notification targets from every text from now on. A
+/// secret that cannot be read is skipped, because its later use fails with the reason.
 pub fn remember(plan: &Plan) {
     for notification in &plan.notifications {
         notify::remember_secrets(&notification.to);

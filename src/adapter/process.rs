@@ -25,22 +25,23 @@ pub struct CommandLine<'a> {
     pub input: String,
     /// The time, in real time, after which the program is killed.
     pub timeout: Duration,
-    /// Where it runs.
+    /// The folder in which the program runs.
     pub folder: &'a Folder,
 }
 
-/// The folder in which commands of a plan run, and in which their relative paths are: that of the plan file, or that of
-/// this process if this machine does not have it.
+/// The folder in which commands of a plan run, and against which their relative paths are resolved. This is the folder
+/// of the plan file, or the working folder of this process if the folder does not exist on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Folder(Option<PathBuf>);
 
 impl Folder {
-    /// The folder of a plan, as far as it is known and exists here.
+    /// Returns the folder of a plan, if it is known and exists on this machine.
     pub fn of(plan: &Plan) -> Self {
         Self(plan.folder.as_ref().map(PathBuf::from).filter(|folder| folder.is_dir()))
     }
 
-    /// The path of a program: in this folder if it is a relative path. A name without `/` is searched in `PATH`.
+    /// Returns the path of a program. A relative path is resolved against this folder. A name without `/` is searched
+    /// in `PATH`.
     fn path(&self, program: &str) -> PathBuf {
         match &self.0 {
             Some(folder) if program.contains('/') => folder.join(program),
@@ -48,7 +49,7 @@ impl Folder {
         }
     }
 
-    /// Whether a program exists and can be executed; if not, its path and why not.
+    /// Checks that a program exists and can be executed. The error has the path and the reason.
     pub fn locate(&self, program: &str) -> Result<(), String> {
         let path = self.path(program);
         if !program.contains('/') {
@@ -116,7 +117,7 @@ pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
     Ok((code, stdout))
 }
 
-/// Removes credentials. The URL or path of a program may contain one.
+/// Removes credentials. The URL or path of a program may contain credentials.
 fn clean(why: &str) -> String {
     redact::clean(why).into_owned()
 }

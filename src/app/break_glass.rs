@@ -1,4 +1,5 @@
-//! Says that the break-glass script of a run was used, by its trace on the load balancers. The journal does not know it.
+//! Reports the use of a run's break-glass script, which tags of the load balancers show. The journal does not contain
+//! this use.
 
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use crate::domain::run::script_use::ScriptUse;
 use crate::port::TagStore;
 use crate::port::store::RunSummary;
 
-/// How long an answer of AWS is waited for: the trace only informs.
+/// How long to wait for AWS's response. The time is short, because the tags only inform people.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Returns the use of the script of `run`; `None` if no load balancer has its trace, or if the tags cannot be read.
+/// Returns the use of the script of `run`; `None` if no load balancer has the script's tag, or if the tags cannot be
+/// read.
 pub async fn used(tag_store: &dyn TagStore, run: &str, load_balancers: &[String]) -> Option<ScriptUse> {
     let tags = tokio::time::timeout(TIMEOUT, tag_store.tags(load_balancers)).await.ok()?.ok()?;
     tags.values().filter_map(ScriptUse::of).find(|used| used.run == run)
@@ -25,12 +27,12 @@ pub async fn warning(run: &RunSummary) -> Option<String> {
     Some(format!("{}; {}", used.text(), next(&run.id)))
 }
 
-/// Returns what ends a run whose script was used.
+/// Returns the next step of the operator, which ends a run whose script was used.
 fn next(run: &str) -> String {
-    format!("to end the run: cutover rollback {run} (reads every route, and writes only what is not back)")
+    format!("to end the run: cutover rollback {run} (reads every route, and restores the routes that are not restored)")
 }
 
-/// Adds to the refusal of a new run that the script of the unfinished one was used.
+/// Adds to the refusal of a new run that the script of the unfinished run was used.
 pub async fn add_to(failure: Failure, runs: &[RunSummary]) -> Failure {
     let Some(open) = runs.iter().find(|run| run.finished.is_none()) else { return failure };
     match warning(open).await {

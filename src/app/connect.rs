@@ -14,12 +14,14 @@ use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
 use crate::port::{Cluster, ClusterObjects, LoadBalancerApi};
 
-/// Loads the AWS configuration by the SDK's standard provider chain, for this region. `None`: the region of the chain.
+/// Loads the AWS configuration by the SDK's standard provider chain, for this region; `None` means the region of the
+/// chain.
 pub async fn aws_config(region: Option<&str>) -> SdkConfig {
     aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
 }
 
-/// Loads the AWS configuration for the region in this load balancer's ARN. Without an ARN: for the region of the chain.
+/// Loads the AWS configuration for the region in this load balancer's ARN. Without an ARN, uses the region of the
+/// chain.
 pub async fn aws_config_for(load_balancer: &Selector) -> SdkConfig {
     aws_config(region(load_balancer)).await
 }

@@ -151,7 +151,7 @@ pub fn report_ending(surface: &dyn Surface, ending: &Ending, view: &RunView, unk
     surface.show_ending(ending);
     surface.show(&surface.final_lines(view).join("\n"));
     for route in unknown {
-        surface.show(&format!("may not be rolled back: {route}"));
+        surface.show(&format!("possibly not rolled back: {route}"));
     }
     if let Ending::Finished { tags, .. } = ending {
         for left in tags {
@@ -186,7 +186,8 @@ pub fn exit_of(ending: &Ending) -> Exit {
     }
 }
 
-/// Waits for the second request to stop. The first request asks the run to stop. `pauses`: the run is then paused.
+/// Waits for the second request to stop. The first request asks the run to stop. `pauses` says whether the run is then
+/// paused.
 pub async fn second_stop(surface: &dyn Surface, interrupt: &Interrupt, pauses: bool) {
     let mut stops = surface.stop_requests();
     stops.next().await;
@@ -201,7 +202,7 @@ async fn wait_for_next_stop(surface: &dyn Surface) {
     surface.stop_requests().next().await;
 }
 
-/// Builds the failure of a run that could not continue. `moved`: the run may have written to a route.
+/// Builds the failure of a run that could not continue. `moved` says whether the run may have written to a route.
 pub fn engine_failure(error: EngineError, moved: bool) -> Failure {
     let exit = if moved { Exit::Stuck } else { Exit::Internal };
     Failure::new(exit, error)
@@ -232,7 +233,8 @@ pub fn start_failure(error: OwnershipError) -> Failure {
     ownership_failure(error, "cutover rollback --take-over")
 }
 
-/// Builds the failure of a run whose locks or marker could not be acquired. `back`: the command that rolls back anyway.
+/// Builds the failure of a run whose locks or marker could not be acquired. `back` is the command that rolls back
+/// anyway.
 pub fn ownership_failure(error: OwnershipError, back: &str) -> Failure {
     let exit = match &error {
         OwnershipError::Lock(LockError::HeldBy(_))

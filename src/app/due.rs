@@ -1,7 +1,7 @@
 //! Determines what one call of `cutover step` does for a plan: start the run, continue the run, or nothing. The call is
 //! safe at any time, on any machine, and also while another call is running.
 //!
-//! Decisions within a run are not taken here: [`decide`](crate::domain::decide) says when only waiting is left.
+//! Do not decide here what a run does: [`decide`](crate::domain::decide) says when the run only waits.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Says where a run is that this machine's state does not have: the marker tag of the load balancer names it, with the
+//! Finds a run that this machine's state does not contain: the marker tag of the load balancer names the run, and the
 //! person and the machine that started it.
 
 use std::path::Path;
@@ -10,7 +10,8 @@ use crate::engine::marker;
 use crate::plan::model::{Plan, Selector, StateLocation};
 use crate::port::Detail;
 
-/// Adds to the failure to find a run where the run is, if `target` is a plan file and AWS says so.
+/// If the run was not found, adds to the failure where the run is. This works only if `target` is a plan file, and if
+/// the markers in AWS name a run.
 pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Result<StoredRun, Failure> {
     match found {
         Err(failure) if failure.error.is::<UnknownRun>() && Path::new(target).is_file() => {
@@ -30,7 +31,7 @@ pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Re
     }
 }
 
-/// The marked load balancers of a plan, each as a sentence.
+/// Returns a sentence for each load balancer of a plan that has a marker.
 async fn marked_balancers(plan: &Plan) -> Vec<String> {
     let balancer = connect::balancer(&connect::aws_config(Some(&plan.region)).await);
     let mut selectors: Vec<&Selector> =
@@ -48,7 +49,7 @@ async fn marked_balancers(plan: &Plan) -> Vec<String> {
     all
 }
 
-/// What a marker's value says: run, owner, since.
+/// Returns the content of a marker as a sentence: the run, its owner, and the time of its start.
 fn sentence(balancer: &str, value: &str, state: &StateLocation) -> Option<String> {
     let mut parts = value.split(' ');
     let (run, owner, since) = (parts.next()?, parts.next()?, parts.next()?);
@@ -61,7 +62,7 @@ fn sentence(balancer: &str, value: &str, state: &StateLocation) -> Option<String
     };
     Some(format!(
         "load balancer {balancer} belongs to the run {run}, started by {owner} at {since}; {place}; \
-         to look from here: cutover status --load-balancer {balancer}"
+         to show it from here: cutover status --load-balancer {balancer}"
     ))
 }
 
@@ -76,7 +77,7 @@ mod tests {
             sentence("alpha", &value, &StateLocation::Local).as_deref(),
             Some(
                 "load balancer alpha belongs to the run alpha-1, started by alice@mac at 1970-01-01T00:00:00Z; its \
-                 journal is on the host mac: type the command there; to look from here: cutover status --load-balancer alpha"
+                 journal is on the host mac: type the command there; to show it from here: cutover status --load-balancer alpha"
             )
         );
     }

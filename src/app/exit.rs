@@ -117,7 +117,8 @@ impl Failure {
         Self { exit, error: error.into(), next: Vec::new(), declined: false }
     }
 
-    /// Says that an operator answered no, and what that means.
+    /// Creates the failure of a command whose question an operator answered with no. `meaning` says what the answer
+    /// means.
     pub fn declined(meaning: &str) -> Self {
         Self { declined: true, ..Self::new(Exit::Usage, meaning) }
     }

@@ -68,7 +68,7 @@ fn lint_bytes(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
         .map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
 }
 
-/// The folder of a plan file, absolute; that of this process for standard input.
+/// Returns the absolute path of a plan file's folder; for standard input, the working folder of this process.
 fn folder(path: &str) -> Option<String> {
     let file = if path == "-" { Path::new("x") } else { Path::new(path) };
     let absolute = std::path::absolute(file).ok()?;
@@ -111,7 +111,8 @@ pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result
     }
 }
 
-/// Finds the run that `target` names, to show it: as [`run`], but an unknown run is no reason to roll back.
+/// Finds the run that `target` names, to show it. Unlike in [`run`], the failure for an unknown run does not advise a
+/// rollback.
 pub async fn run_to_show(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
     let found = run(store, target, color).await;
     found.map_err(|failure| Failure { next: without_rollback_hint(failure.next), ..failure })
@@ -169,9 +170,9 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
 }
 
 /// Why the store has no rehearsals.
-pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse --report FILE` writes its page";
+pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse --report FILE` writes its report";
 
-/// The failure of a name that no run has.
+/// Returns the failure for a name that no run has.
 async fn unknown_run(store: &dyn Store, target: &str) -> Failure {
     let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
     let failure = with_run_list(store, failure).await;
@@ -215,8 +216,9 @@ pub async fn open(store: &dyn Store, run: RunSummary) -> Result<StoredRun, Failu
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
         let message = format!("the journal of the run {} does not start with the event `started`", run.id);
         let failure = Failure::new(Exit::Stuck, message);
-        return Err(failure
-            .next("to roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"));
+        return Err(failure.next(
+            "to roll back without the journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
+        ));
     };
     let plan = frozen_plan::plan(started);
     Ok(StoredRun { run, records, plan })

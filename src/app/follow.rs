@@ -59,8 +59,8 @@ pub async fn follow_rollback(
     }
 }
 
-/// Returns the ending in a record if the record ends a rolled-back run. A completed run ended before it received the
-/// request.
+/// Returns the ending in a record if the record ends a rolled-back run. If the run completed, it ended before it
+/// received the request.
 fn rolled_back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: RunOutcome::Completed, .. } => None,

@@ -32,7 +32,8 @@ pub async fn routes(found: &StoredRun, state: &State) -> Observed {
     observed
 }
 
-/// Returns whether someone else put the traffic of an unfinished run back. An unreadable journal or route: `false`.
+/// Returns whether someone else put the traffic of an unfinished run back. Returns `false` if the journal or a route
+/// cannot be read.
 pub async fn put_back_by_other(found: &StoredRun) -> bool {
     let Ok(state) = found.state() else { return false };
     is_put_back(&state, Some(&routes(found, &state).await))

@@ -101,7 +101,7 @@ impl Names {
         self.routes.len() - self.not_written.len()
     }
 
-    /// Returns the label of a route, such as `443 rule 15`. For an unknown route: the readable end of its ARN.
+    /// Returns the label of a route, such as `443 rule 15`. For an unknown route, returns the readable end of its ARN.
     pub fn route(&self, id: &RouteId) -> String {
         self.routes.get(id).map_or_else(|| short(id.id()).to_owned(), |r| r.label.clone())
     }
@@ -116,7 +116,7 @@ impl Names {
         self.hooks.get(&hook).cloned().unwrap_or_else(number)
     }
 
-    /// Returns the name of a group, such as `alpha-webapp-b (b)`. For an unknown group: the name in its ARN.
+    /// Returns the name of a group, such as `alpha-webapp-b (b)`. For an unknown group, returns the name in its ARN.
     pub fn group(&self, arn: &str) -> String {
         match self.groups.get(arn) {
             Some((name, cluster)) if !self.without_plan => format!("{name} ({cluster})"),

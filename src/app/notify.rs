@@ -1,5 +1,5 @@
 //! Sends the plan's notifications: follows a run's records and passes messages to each notification target. The engine
-//! does not depend on it.
+//! does not depend on this module.
 //!
 //! The process that journals an event also notifies, so that each event is sent once. If a process dies right after an
 //! event, its notification may be lost.
@@ -94,7 +94,7 @@ struct GateWatch {
 impl GateWatch {
     fn update(&mut self, record: &Record) {
         match &mut self.state {
-            // A record that is only shown does not fit the journal.
+            // A record that is only shown is not in the journal.
             Some(state) => {
                 let _ = state.apply_record(record);
             }
@@ -194,7 +194,7 @@ impl MessageBuilder {
         }
     }
 
-    /// Adds what an approver approves: the verdicts of the metric gates.
+    /// Adds the verdicts of the metric gates, because the approver needs to know them.
     fn with_verdicts(&self, text: String, at: Timestamp) -> String {
         let lines = self.gates.iter().flat_map(|gates| gates.lines(at));
         lines.fold(text, |text, line| format!("{text}\n{line}"))
@@ -242,7 +242,10 @@ impl Notifier {
     pub fn warn_unreachable(&self) {
         for (notification, _) in &self.targets {
             if let Some(why) = notify::known_failure(&notification.to) {
-                tracing::warn!("notifications to {} cannot be delivered: {why}", notification.to.kind());
+                tracing::warn!(
+                    "notifications to {} cannot be delivered: {why}; the run continues without these notifications",
+                    notification.to.kind()
+                );
             }
         }
     }

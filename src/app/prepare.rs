@@ -25,7 +25,7 @@ pub struct Preparation {
     pub report: CheckReport,
 }
 
-/// Reads the facts and runs the preflight. `from_step`: the first step of the run, counted from 1.
+/// Reads the facts and runs the preflight. `from_step` is the first step of the run, counted from 1.
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparation {
     let live =
         desired_split::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
@@ -44,7 +44,8 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     Preparation { facts, report }
 }
 
-/// What the plan needs of this machine: its commands, and the secrets of its notifications.
+/// Returns the facts about this machine: whether the plan's commands can be executed, and whether the secrets of its
+/// notifications can be read.
 pub fn machine_facts(plan: &Plan, hooks: &dyn Hooks) -> MachineFacts {
     let unusable = |command: &PlanCommand<'_>| {
         let problem = hooks.locate(command.program).err()?;

@@ -17,16 +17,16 @@ use crate::engine::{Ports, Settings};
 use crate::plan::model::{Plan, Shares};
 use crate::port::store::{RunSummary, Store, run_id};
 
-/// The time from which the delay of a start by tags is shown.
+/// The delay from which the start of a run tells the operator that the tags with the original weights take time.
 const SHOWN_TAGGING_TIME: Duration = Duration::from_secs(10);
 
 /// An unfinished run that prevents the start of another run of its plan.
 pub struct UnfinishedRun {
     /// The exit code: 6 if a process is driving the run, else 3.
     pub exit: Exit,
-    /// Which run is unfinished, and who is driving it.
+    /// The text that names the unfinished run and the process that drives it.
     pub message: String,
-    /// What an operator can do, one line each.
+    /// The next steps of the operator, one line each.
     pub next: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ fn rollback_command(run: &str) -> String {
     format!("to roll the run back: cutover rollback {run}")
 }
 
-/// Refuses to start while a run of the plan is unfinished. `runs`: the runs of the plan.
+/// Refuses to start while a run of the plan is unfinished. `runs` are the runs of the plan.
 ///
 /// # Errors
 /// Returns exit code 6 if a process is driving that run, else 3.
@@ -94,8 +94,8 @@ pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result
     }
 }
 
-/// Returns the shares that a rollback restores; `None`: the current shares of each route. A run that starts at a later
-/// step restores all traffic to `from`, unless `given` contains other shares.
+/// Returns the shares that a rollback restores; `None` means the current shares of each route. A run that starts at a
+/// later step restores all traffic to `from`, unless `given` contains other shares.
 ///
 /// # Errors
 /// Fails if `given` names a cluster that the plan does not have (exit 2).
@@ -120,7 +120,7 @@ pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<
 pub struct StartOptions<'a> {
     /// The first step of the run, counted from 1.
     pub from_step: usize,
-    /// The shares that a rollback restores; `None`: the current shares of each route.
+    /// The shares that a rollback restores; `None` means the current shares of each route.
     pub start: Option<Shares>,
     /// The runs of the plan that existed when the caller decided to start another one.
     pub known: &'a [RunSummary],
@@ -173,7 +173,7 @@ pub async fn start_run(
     let tagging_time = ownership::tagging_time(plan.marker, &run, &started);
     if tagging_time >= SHOWN_TAGGING_TIME {
         let time = format_exact(tagging_time);
-        surface.show(&format!("the run starts when the original weights are in tags, in about {time}"));
+        surface.show(&format!("the original weights are written into tags; then the run starts, in about {time}"));
     }
     let ownership = ownership::own_new_run_checked(ports, &settings, plan.marker, &run, started, Some(known))
         .await

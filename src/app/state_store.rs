@@ -17,9 +17,9 @@ use crate::port::store::{Store, StoreError};
 /// The location of the store, from the command line or the environment.
 #[derive(Debug, Clone, Default)]
 pub struct StateOptions {
-    /// The directory on this machine; `None`: the user's state directory.
+    /// The directory on this machine; `None` means the user's state directory.
     pub dir: Option<PathBuf>,
-    /// The store for runs whose plan does not name one.
+    /// The store for runs whose plan does not name a store.
     pub state: Option<StateLocation>,
 }
 
@@ -58,8 +58,8 @@ pub async fn open_for_plan(given: &StateOptions, plan: &Plan) -> Result<Arc<dyn 
 /// `--state`.
 pub async fn open_for_target(given: &StateOptions, target: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
     let file = target.filter(|t| *t == "-" || Path::new(t).is_file());
-    // A file that is not a plan may have the same name as a run. If no run matches either, that later error also names
-    // the problem with the file.
+    // A file that is not a plan may have the same name as a run. If no run matches either, the error about the run also
+    // names the problem with the file.
     match file.and_then(|file| find::plan_file(file, false).ok()) {
         Some(plan) => open_for_plan(given, &plan).await,
         None => open(given, &given.state.clone().unwrap_or_default(), None).await,

@@ -21,7 +21,7 @@ use crate::port::store::{Request, Store};
 pub struct DriveOptions {
     /// The step after which the process stops, counted from 1.
     pub until: Option<usize>,
-    /// The time after which the process stops as soon as only waiting is left.
+    /// The time after which the process stops as soon as the run only waits.
     pub leave: Option<Timestamp>,
     /// The budget for observations, in describe calls a second.
     pub api_budget: Option<f64>,

@@ -41,7 +41,7 @@ pub struct RunView {
     pub now: Timestamp,
     /// The phase of the run.
     pub phase: Phase,
-    /// How the run ended; `None`: the run is unfinished.
+    /// How the run ended; `None` if the run is unfinished.
     pub outcome: Option<RunOutcome>,
     /// The current step, or the next one, counted from 1.
     pub step: usize,
@@ -63,11 +63,11 @@ pub struct RunView {
     pub stopped: Option<StopReason>,
     /// Routes grouped by equal shares, the largest group first.
     pub traffic: Vec<RouteGroup>,
-    /// Why the routes cannot be read, so that `traffic` has the last shares in the journal; `None`: the routes were
+    /// Why the routes cannot be read, so that `traffic` has the last shares in the journal; `None` if the routes were
     /// read, or no reading was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_traffic: Option<UnreadTraffic>,
-    /// That someone else put the traffic back: every route has its shares from before the run.
+    /// The sign that someone else restored the traffic: every route has its shares from before the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub put_back: Option<PutBack>,
     /// Routes with a write whose effect is not known yet.
@@ -88,10 +88,10 @@ pub struct RunView {
     pub hooks: Vec<HookView>,
     /// The kinds of the plan's notification targets.
     pub notifications: Vec<String>,
-    /// What the plan's hours mean for the next step that they may hold.
+    /// How the plan's hours delay the next step to which they apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<String>,
-    /// The operator's decision to ignore the plan's hours, until its step is done.
+    /// The operator's decision to ignore the plan's hours, until the step of this decision is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored_hours: Option<IgnoredHoursView>,
     /// The reasons why the run waits now.
@@ -146,17 +146,17 @@ pub struct RouteGroup {
 pub struct UnreadTraffic {
     /// The number of routes.
     pub routes: usize,
-    /// Why the first of them cannot be read.
+    /// Why the first of these routes cannot be read.
     pub why: String,
     /// The time of the last event of these routes in the journal.
     pub known_at: Timestamp,
 }
 
-/// The traffic of an unfinished run is back at its shares from before the run, and the run did not write that.
+/// The traffic of an unfinished run has its shares from before the run again, but the run did not write these shares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PutBack {
-    /// When the break-glass script did it; `None`: no tag says who did it.
+    /// When the break-glass script restored the traffic; `None` if no tag says who restored it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_script_at: Option<Timestamp>,
 }
@@ -168,15 +168,15 @@ pub struct DriftView {
     pub route: String,
     /// The kind of change.
     pub kind: DriftKind,
-    /// What changed, as text.
+    /// The change, as text.
     pub change: String,
     /// Whether an operator accepted the change (`resume --keep-live`).
     pub accepted: bool,
-    /// Who probably made the change, as text.
+    /// The person or tool that probably made the change, as text.
     pub by: String,
     /// Whether the change restores the original shares.
     pub restores_original: bool,
-    /// How to stop the tool that probably made the change from making it again.
+    /// How to prevent the tool that probably made the change from making it again.
     pub advice: Option<String>,
 }
 
@@ -201,9 +201,9 @@ pub struct GroupHealth {
     pub cluster: ClusterName,
     /// The name of the group.
     pub group: String,
-    /// The number of targets by state at the last reading; `None`: not read yet.
+    /// The number of targets by state at the last reading; `None` if they were not read yet.
     pub targets: Option<HealthCounts>,
-    /// Why some targets are unused, in AWS's words; `None`: no target is unused.
+    /// Why some targets are unused, in AWS's words; `None` if no target is unused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unused: Option<String>,
     /// Why the group's health cannot be read at the moment.
@@ -215,7 +215,7 @@ pub struct GroupHealth {
 pub struct WayBackView {
     /// The name of the cluster.
     pub cluster: ClusterName,
-    /// The number of healthy targets now; `None`: unknown.
+    /// The number of healthy targets now; `None` if it is unknown.
     pub healthy: Option<u32>,
     /// The number of healthy targets at the start of the run.
     pub baseline: u32,
@@ -248,8 +248,8 @@ pub enum Guard {
 }
 
 impl RunView {
-    /// Builds the view. Without `watch`, the shares are the last confirmed ones and the health is unknown. The guard is
-    /// the run's owner at the last observation in `watch`; [`RunView::with_heartbeat`] replaces it.
+    /// Builds the view. Without `watch`, the shares are the last confirmed shares, and the health is unknown. The guard
+    /// is the run's owner at the last observation in `watch`; [`RunView::with_heartbeat`] replaces it.
     pub fn of(plan: &Plan, state: &State, watch: Option<&Observed>, waits: &[Wait], now: Timestamp) -> Self {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);
@@ -329,7 +329,7 @@ impl RunView {
     }
 
     /// Returns the number of the current step and the number of steps. After the last step, the current step is the
-    /// last one.
+    /// last step.
     pub fn step_of(&self) -> (usize, usize) {
         (self.step.min(self.steps.len()), self.steps.len())
     }

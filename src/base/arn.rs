@@ -17,7 +17,7 @@ pub struct Arn<'a> {
 }
 
 impl<'a> Arn<'a> {
-    /// Parses an ARN; `None` if the text is not one.
+    /// Parses an ARN; `None` if the text is not an ARN.
     pub fn parse(text: &'a str) -> Option<Self> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let ["arn", partition, service, region, account, resource] = parts[..] else { return None };

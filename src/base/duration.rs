@@ -76,7 +76,7 @@ pub fn format_exact(duration: Duration) -> String {
     join(&[(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')])
 }
 
-/// Formats an elapsed duration in its two largest units: `45s`, `9m48s`, `1h30m`, `2d3h`; `0s` for a negative one.
+/// Formats an elapsed duration in its two largest units: `45s`, `9m48s`, `1h30m`, `2d3h`; `0s` for a negative duration.
 pub fn format_elapsed(duration: SignedDuration) -> String {
     let seconds = u64::try_from(duration.as_secs()).unwrap_or_default();
     let parts = [(seconds / 86_400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];

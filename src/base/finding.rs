@@ -71,7 +71,7 @@ macro_rules! codes {
     };
 }
 
-// A code is never reused. New ones: compare CUT100–CUT199, lint CUT200–CUT299, preflight CUT300–CUT399.
+// A code is never reused. New codes: compare CUT100–CUT199, lint CUT200–CUT299, preflight CUT300–CUT399.
 codes! {
     Lint {
         CUT001 Error "the plan cannot be parsed: size, encoding or YAML syntax";
@@ -242,9 +242,9 @@ pub struct Finding {
     pub code: Code,
     /// The severity of the code, unless the rule that found the problem lowered it.
     pub severity: Severity,
-    /// What is wrong, with names and numbers.
+    /// The description of the problem, with names and numbers.
     pub message: String,
-    /// What to do. The text may have several lines (a snippet to paste).
+    /// A text that says what to do. It may have several lines (a snippet to paste).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// The affected object (a route's label, a group's name or a cluster's name); empty for the whole plan.

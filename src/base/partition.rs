@@ -23,7 +23,7 @@ const fn partition(
     Partition { name, prefix, domain, dual_stack_domain }
 }
 
-/// All partitions; the one without a prefix is the last.
+/// All partitions. The partition without a prefix is the last, because its prefix matches every region.
 const ALL: [Partition; 8] = [
     partition("aws-cn", "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     partition("aws-us-gov", "us-gov-", "amazonaws.com", "api.aws"),

@@ -49,7 +49,7 @@ pub fn remember(value: &str) {
 }
 
 /// Adds the value of a header: the whole, and each word, because a service may quote the token of `Bearer TOKEN` alone.
-/// Of `Basic CREDENTIALS` the password, too.
+/// For `Basic CREDENTIALS`, also adds the password.
 pub fn remember_header(value: &str) {
     remember(value);
     for word in value.split_whitespace() {

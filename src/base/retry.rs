@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The pauses between tries: a first pause, then each pause is the previous one times a factor, up to a maximum.
+/// The pauses between tries: a first pause, then each pause is the previous pause times a factor, up to a maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetrySchedule {
     first: Duration,
@@ -11,37 +11,38 @@ pub struct RetrySchedule {
     tries: u32,
 }
 
-/// Calls of a process that reads once (`check`, `init`, the start of a run): about twenty seconds in total. Throttled
-/// calls have no schedule, but a pace.
+/// The schedule for calls of a process that reads once (`check`, `init`, the start of a run): about twenty seconds in
+/// total. A throttled call does not use this schedule; a pace delays it instead.
 pub const READ: RetrySchedule = RetrySchedule::new(500, 4_000).tries(8);
 /// Reads within one observation. The pauses are shorter than half of the poll interval, so that guards are not delayed.
 /// With fewer tries, observations would often fail if AWS rejects four of ten calls.
 pub const OBSERVE: RetrySchedule = RetrySchedule::new(500, 1_000).tries(3);
-/// Adding the marker of a new run and the tags that record the original weights: about nine seconds in total.
+/// The schedule for adding the marker of a new run and the tags that record the original weights: about nine seconds in
+/// total.
 pub const TAG_WEIGHTS: RetrySchedule = RetrySchedule::new(300, 4_800).tries(6);
-/// Removing the marker and the tags that record the original weights: 28 seconds in total.
+/// The schedule for removing the marker and the tags that record the original weights: 28 seconds in total.
 pub const UNTAG: RetrySchedule = RetrySchedule::new(250, 1_000).tries(29);
 /// Maximum duration of the removal with [`UNTAG`], including the time for responses.
 pub const UNTAG_WITHIN: Duration = Duration::from_secs(30);
-/// Repeating a failed write or read of a route within a batch.
+/// The schedule for repeating a failed write or read of a route within a batch.
 pub const WRITE: RetrySchedule = RetrySchedule::new(500, 8_000);
-/// Repeating a failed write of a rollback. The pauses are short, because traffic is at risk.
+/// The schedule for repeating a failed write of a rollback. The pauses are short, because traffic is at risk.
 pub const RESTORE: RetrySchedule = RetrySchedule::new(200, 3_200);
-/// Reading a route back after a write.
+/// The schedule for reading a route back after a write.
 pub const READ_BACK: RetrySchedule = RetrySchedule::new(200, 2_000);
-/// Reading a route back after a write of a rollback.
+/// The schedule for reading a route back after a write of a rollback.
 pub const READ_BACK_SOON: RetrySchedule = RetrySchedule::new(100, 2_000);
-/// Reads that the AWS SDK repeats itself: about five seconds in total.
+/// The schedule for reads that the AWS SDK itself repeats: about five seconds in total.
 pub const SDK: RetrySchedule = RetrySchedule::new(300, 3_000).tries(5);
-/// Delivery of notifications and telemetry: 13 seconds in total.
+/// The schedule for the delivery of notifications and telemetry: 13 seconds in total.
 pub const DELIVER: RetrySchedule = RetrySchedule { factor: 3, ..RetrySchedule::new(1_000, 9_000).tries(4) };
 /// Immediate tries to change an object of the store that others change at the same time; each failure means that
 /// another writer succeeded.
 pub const CONTENDED_TRIES: u32 = 20;
 /// Immediate tries to renew or release a lock of the store.
 pub const LOCK_TRIES: u32 = 3;
-/// Immediate tries to append to a journal in the store: one for a lost response, the others for records that other
-/// processes appended at the same time.
+/// Immediate tries to append to a journal in the store: one try for a lost response, the other tries for records that
+/// other processes appended at the same time.
 pub const APPEND_TRIES: u32 = 4;
 
 impl RetrySchedule {

@@ -14,7 +14,7 @@ pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_sub(signed(by)).unwrap_or(Timestamp::MIN)
 }
 
-/// Converts a duration to a signed one; returns at most [`SignedDuration::MAX`].
+/// Converts a duration to a signed duration; returns at most [`SignedDuration::MAX`].
 pub fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -10,9 +10,10 @@ use crate::port::{Cluster, WriteError};
 
 use super::binding_list::{BindingLists, same_group};
 
-/// Creates a TargetGroupBinding, or compares the existing one with the plan. An error says why the step waits.
+/// Creates a TargetGroupBinding, or compares the existing TargetGroupBinding with the plan. An error says why the step
+/// waits.
 ///
-/// `pinned`: the UIDs of the clusters in the journal. A cluster with another UID is never written to.
+/// `pinned` has the UIDs of the clusters in the journal. A cluster with another UID is never written to.
 pub async fn bind(
     lists: &mut BindingLists<'_>,
     wanted: &BindingStart,
@@ -36,7 +37,7 @@ pub async fn bind(
     }
     if !wanted.create {
         return Err(format!(
-            "cluster {} has no TargetGroupBinding for target group {} yet; the owner of that object must create it",
+            "cluster {} has no TargetGroupBinding for target group {} yet; the owner of the bindings must create it",
             wanted.cluster,
             short(&wanted.binding.target_group_arn)
         ));

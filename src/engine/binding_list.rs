@@ -1,5 +1,5 @@
 //! Lists the TargetGroupBindings of each cluster once for a batch of bindings, because a list for each of a thousand
-//! bindings would read a million. Do not write anything here.
+//! bindings would read a million bindings. Do not write anything here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::plan::model::ClusterName;
 use crate::port::{Clock, Cluster};
 
-/// How long a list is used. Then it is read again, because other actors create bindings too.
+/// The time after which a list is read again, because other actors create bindings too.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(10);
 
 /// The lists and the identities of the clusters. A failed read is also kept for the batch.
@@ -95,7 +95,7 @@ impl BindingList {
     }
 }
 
-/// The ARN of a binding's target group; of a binding without an ARN, the name of the group.
+/// Returns the ARN of a binding's target group, or the name of the group if the binding has no ARN.
 fn group_key(binding: &Binding) -> String {
     if binding.target_group_arn.is_empty() {
         binding.extra.get("targetGroupName").and_then(|v| v.as_str()).unwrap_or_default().to_owned()

@@ -1,6 +1,6 @@
 //! Limits how much of the account's API rate a run uses: a token bucket for modifying calls, the pace of restoring
-//! writes, and the interval between observations. Only computes; functions receive the time as an argument and call no
-//! API.
+//! writes, and the interval between observations. The functions only compute: they receive the time as an argument and
+//! call no API.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ pub fn poll_interval(calls: usize, budget: f64) -> Duration {
 }
 
 /// Returns the number of parts of an observation of `calls` calls. An observation that fits into the shortest interval
-/// has one part. Otherwise each part has the calls of [`PART_INTERVAL`], and at least two: one for the groups that may be
-/// unhealthy, one for the rest.
+/// has one part. Otherwise each part has as many calls as the budget allows in [`PART_INTERVAL`], but at least two
+/// calls: one call for the groups that may be unhealthy, and one call for the other groups.
 pub fn part_count(poll: Duration, calls: usize) -> usize {
     if poll <= MIN_POLL {
         return 1;
@@ -90,8 +90,8 @@ impl TokenBucket {
         self.take_with_reserve(0.0, wanted, now)
     }
 
-    /// Takes up to `wanted` calls, but leaves `reserve` tokens (of a small bucket, at most half). Returns how many
-    /// calls are granted now.
+    /// Takes up to `wanted` calls, but leaves `reserve` tokens (at most half of a small bucket). Returns how many calls
+    /// are granted now.
     // The value is from 0 to the burst.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub fn take_with_reserve(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
@@ -105,7 +105,8 @@ impl TokenBucket {
         granted
     }
 
-    /// Returns the time at which `wanted` calls are available beside `reserve` tokens, at most a second from now.
+    /// Returns the time at which `wanted` calls are available in addition to `reserve` tokens; at most a second from
+    /// now.
     #[allow(clippy::cast_precision_loss)] // a small number of calls
     pub fn available_at(&self, reserve: f64, wanted: usize, now: Timestamp) -> Timestamp {
         let elapsed = now.duration_since(self.at).as_secs_f64().max(0.0);
@@ -125,8 +126,8 @@ impl TokenBucket {
     }
 }
 
-/// The pace of calls that are sent as soon as AWS accepts them: unlimited until AWS throttles a call, then an estimate of
-/// the rate that AWS accepts. The estimate grows with each accepted call, and shrinks after a throttled one.
+/// The pace of calls that are sent as soon as AWS accepts them: unlimited until AWS throttles a call, then an estimate
+/// of the rate that AWS accepts. The estimate grows with each accepted call, and shrinks after a throttled call.
 ///
 /// A throttled call costs only one round trip. So the pace stays a little above the accepted rate, to use all calls
 /// that AWS accepts.
@@ -138,7 +139,7 @@ pub struct CallPace {
     floor: f64,
     /// The factor by which the pace grows with each accepted call.
     growth: f64,
-    /// The current pace, in calls per second; `None`: AWS has not throttled a call yet.
+    /// The current pace, in calls per second; `None` if AWS has not throttled a call yet.
     rate: Option<f64>,
     /// The earliest time of the next call.
     next: Timestamp,
@@ -157,9 +158,9 @@ impl CallPace {
         Self { initial: floor, floor, growth: 1.03, rate: None, next: Timestamp::MIN, reduced: Timestamp::MIN }
     }
 
-    /// Creates the pace of reads without haste, which is unlimited at first. After a throttled call, the pace is at
-    /// least half of the lowest rate for which AWS has an example, 10 calls per second. AWS's controllers use the same
-    /// bucket, so fewer calls are throttled than with restoring writes.
+    /// Creates the pace of reads that are not urgent, which is unlimited at first. After a throttled call, the pace is
+    /// at least half of the lowest rate for which AWS has an example, 10 calls per second. AWS's controllers use the
+    /// same bucket, so fewer calls are throttled than with restoring writes.
     pub fn of_reads() -> Self {
         Self { initial: 11.0, floor: 5.0, growth: 1.01, rate: None, next: Timestamp::MIN, reduced: Timestamp::MIN }
     }
@@ -186,7 +187,7 @@ impl CallPace {
         if self.rate.is_some() { self.next } else { Timestamp::MIN }
     }
 
-    /// Returns the current pace in calls per second; `None`: AWS has not throttled a call yet.
+    /// Returns the current pace in calls per second; `None` if AWS has not throttled a call yet.
     pub fn rate(&self) -> Option<f64> {
         self.rate
     }

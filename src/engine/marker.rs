@@ -36,8 +36,8 @@ async fn tags(tag_store: &dyn TagStore, load_balancers: &[String]) -> Vec<Result
     join_all(load_balancers.chunks(TAG_BATCH_SIZE).map(|some| tags_of_some(tag_store, some))).await.concat()
 }
 
-/// Reads the tags of the load balancers of one call. A load balancer that was deleted does not hide the tags of the
-/// others.
+/// Reads the tags of the load balancers in one call. If a load balancer was deleted, the tags of the other load
+/// balancers are still read.
 async fn tags_of_some(tag_store: &dyn TagStore, some: &[String]) -> Vec<Result<Tags, Unreadable>> {
     match tag_store.tags(some).await {
         Ok(mut found) => some.iter().map(|arn| Ok(found.remove(arn).unwrap_or_default())).collect(),
@@ -71,8 +71,8 @@ fn names_run(value: &str, run: &str) -> bool {
 }
 
 /// Returns whether a marker belongs to a run of this store that is finished or has no record yet. A marker is put
-/// before the first record and removed after the last, and a process can die in between. The result proves that the
-/// marker has no owner only if the caller owns the locks.
+/// before the first record and removed after the last record, and a process can die in between. The result proves that
+/// the marker has no owner only if the caller owns the locks.
 pub async fn is_unstarted_or_finished(store: &dyn Store, value: &str) -> bool {
     let run = run_of(value);
     store.read(run).await.is_ok_and(|records| records.is_empty() || RunSummary::of(run, &records).finished.is_some())
@@ -105,9 +105,10 @@ pub enum MarkerError {
     Read(String),
 }
 
-/// Puts this run's marker on every load balancer without another run's marker (with `take_over`: on all of them), and
-/// reads it back. After an error it undoes its changes where AWS allows that: a marker that already belonged to this
-/// run stays, and another run's marker is restored. Without `take_over`, puts nothing if the tags cannot be read.
+/// Puts this run's marker on every load balancer without another run's marker, or with `take_over` on all load
+/// balancers. Then reads the marker back. After an error, undoes its changes where AWS allows this: a marker that
+/// already belonged to this run stays, and another run's marker is restored. Without `take_over`, puts nothing if the
+/// tags cannot be read.
 pub async fn put(
     tag_store: &dyn TagStore,
     load_balancers: &[String],
@@ -118,7 +119,7 @@ pub async fn put(
     put_with_notice(tag_store, load_balancers, run, value, take_over, || ()).await
 }
 
-/// Like [`put`], and calls `accepted` when AWS has accepted the marker on every load balancer.
+/// Puts the marker as [`put`] does, and calls `accepted` when AWS has accepted the marker on every load balancer.
 async fn put_with_notice(
     tag_store: &dyn TagStore,
     load_balancers: &[String],
@@ -141,7 +142,9 @@ async fn put_with_notice(
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
             if let Err(error) = restore_previous(tag_store, arn, run, previous).await {
-                tracing::warn!("the tag {KEY} on {arn} cannot be removed or restored: {error}");
+                tracing::warn!(
+                    "the tag {KEY} on {arn} cannot be removed or restored: {error}; if no run needs it, remove it"
+                );
             }
         }
     }
@@ -213,8 +216,8 @@ async fn restore_previous(
     tag_store.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
-/// Removes the marker from up to [`TAG_BATCH_SIZE`] load balancers where it belongs to one of these runs. Another run's marker
-/// stays. `known`: all markers belong to one of the runs, so they are not read first.
+/// Removes the marker from up to [`TAG_BATCH_SIZE`] load balancers where it belongs to one of these runs. Another run's
+/// marker stays. With `known`, all markers are known to belong to one of the runs, so they are not read first.
 pub(super) async fn remove(
     tag_store: &dyn TagStore,
     arns: &[String],

@@ -94,7 +94,7 @@ pub struct Settings {
     pub parts: usize,
     /// If two observations are further apart than this, the time between them counts as not observed.
     pub gap: Duration,
-    /// The maximum age of a group's health reading for a raise.
+    /// The maximum age of a group's health reading when its share is raised.
     pub max_reading_age: Duration,
     /// The time after which a write without a response counts as unanswered, in real time.
     pub deadline: Duration,
@@ -147,7 +147,7 @@ impl Interrupt {
         let _ = self.0.set((stop, message.into()));
     }
 
-    /// Returns the reason to stop; `None`: nobody asked the process to stop.
+    /// Returns the reason to stop; `None` if nobody asked the process to stop.
     pub fn requested(&self) -> Option<&(StopReason, String)> {
         self.0.get()
     }

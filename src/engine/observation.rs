@@ -38,7 +38,7 @@ pub struct WatchList {
     services: BTreeMap<String, (ClusterName, ServiceRef)>,
 }
 
-/// What one part of a round reads.
+/// The resources that one part of a round reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Part {
     /// The routes to read.
@@ -47,7 +47,7 @@ pub struct Part {
     pub groups: Vec<String>,
     /// Whether to read the marker on the load balancers.
     pub marker: bool,
-    /// The time at which the round began, if this part is its last.
+    /// The time at which the round began, if this part is the last part of the round.
     pub completes: Option<Timestamp>,
 }
 

@@ -1,5 +1,5 @@
 //! Acquires the ownership of a run: acquires the locks, puts the marker, and starts the journal. No route is written
-//! without it.
+//! without the ownership.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,7 +152,8 @@ const RETIRED_SCRIPT: &str = "#!/bin/sh\n\
     echo 'cutover finalize has retired the old cluster: nothing to restore, nothing was changed.' >&2\n\
     exit 3\n";
 
-/// Replaces the break-glass script with one that only refuses, because a retired cluster must not get traffic again.
+/// Replaces the break-glass script with a script that only refuses, because a retired cluster must not get traffic
+/// again.
 pub async fn disarm_script(store: &dyn Store, run: &str) {
     if let Err(error) = store.put_script(run, RETIRED_SCRIPT).await {
         tracing::warn!(
@@ -171,12 +172,12 @@ pub(super) async fn write_script(
     started_at: Timestamp,
 ) -> Option<String> {
     store.put_script(run, &script(run, started, policy, started_at)).await.unwrap_or_else(|error| {
-        tracing::warn!("the break-glass script cannot be written: {error}");
+        tracing::warn!("the break-glass script cannot be written: {error}; the run continues without the script");
         None
     })
 }
 
-/// Acquires the ownership of an existing run. `take_over`: also if another process owns the run.
+/// Acquires the ownership of an existing run. With `take_over`, also if another process owns the run.
 pub async fn acquire(
     ports: &Ports,
     settings: &Settings,
@@ -243,7 +244,7 @@ async fn with_marker(
 }
 
 /// Acquires the ownership to restore the original shares. A marker that cannot be put does not stop a rollback; only
-/// another owner's marker stops it. `marker_before`: the marker on the load balancers, if it was read less than a
+/// another owner's marker stops it. `marker_before` is the marker on the load balancers, if it was read less than a
 /// minute ago. The marker is put while the first routes are already being restored.
 pub async fn acquire_to_restore(
     ports: &Ports,
@@ -305,7 +306,7 @@ pub async fn acquire_to_restore(
     Ok(ownership)
 }
 
-/// Returns whether AWS throttled the write of the marker. Then nothing was changed.
+/// Returns whether AWS throttled the write of the marker. If so, nothing was changed.
 fn is_throttled(error: &MarkerError) -> bool {
     matches!(error, MarkerError::Write(WriteError::Throttled))
 }

@@ -10,8 +10,8 @@ use crate::port::store::Request;
 pub const NO_ROLLBACK: &str =
     "`finalize --detach` has removed the old target groups from the routes; a rollback is no longer possible";
 
-/// Returns the event for a request, or a notice if the request is not possible now. `name`: the name of the request in
-/// the store, if it came from there.
+/// Returns the event for a request, or a notice if the request is not possible now. `name` is the name of the request
+/// in the store, if the request came from the store.
 pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = requested_event(plan, state, request, name);
     let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };
@@ -135,7 +135,7 @@ fn is_repeated(state: &State, event: &Event) -> bool {
     let restores_drifted_routes = |automatic: bool| automatic && state.drifted().any(|r| !r.is_deleted());
     state.phase == Phase::RollingBack
         && state.rollback.as_ref().is_some_and(|r| {
-            // A full rollback does more than a partial one.
+            // A full rollback does more than a partial rollback.
             let further = r.unfinished_stage().is_some_and(|part| Some(&part.ramp) != ramp);
             r.to_step.is_none() && (r.force || !force) && !restores_drifted_routes(r.automatic) && !further
         })

@@ -1,6 +1,6 @@
 //! Divides an observation of many resources into parts, and chooses what the next part reads. A round reads every
-//! resource once. Groups that may have become unhealthy are read in the next part, again and again. Only chooses; reads
-//! and judges nothing. The caller supplies the time.
+//! resource once. Groups that may have become unhealthy are read in every part. This module only chooses: it reads and
+//! judges nothing. The caller supplies the time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const ROUTES_PER_CALL: usize = 20;
 /// shows nodes, so it may never change.
 const MAX_SUSPICION: SignedDuration = SignedDuration::from_mins(5);
 
-/// A source that shows before a round does that a group may be unhealthy.
+/// A source that can show earlier than a round that a group may be unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
     /// The Service of the group has fewer ready endpoints.
@@ -29,11 +29,11 @@ pub enum Hint {
     CloudWatch,
 }
 
-/// Why a group is read in every part.
+/// A suspicion that a group is unhealthy. The group is read in every part until the suspicion ends.
 #[derive(Debug, Clone)]
 struct Suspicion {
     since: Timestamp,
-    /// The number of ready endpoints or healthy targets of which the source knows.
+    /// The number of ready endpoints or healthy targets that the source reports.
     count: u32,
     /// The number at which the suspicion ends, because the group has recovered.
     before: u32,
@@ -62,7 +62,7 @@ pub struct Rounds {
 
 impl Rounds {
     /// Returns the next part, of at most `calls` calls (at least 2). A new round begins with the routes, the marker and
-    /// the groups that `carries` traffic. Groups that may be unhealthy take at most three quarters of a part, so that
+    /// the groups with traffic (`carries`). Groups that may be unhealthy take at most three quarters of a part, so that
     /// each round ends.
     pub fn next(
         &mut self,
@@ -95,8 +95,9 @@ impl Rounds {
         part
     }
 
-    /// Returns the calls of a round. Of the groups with traffic, the one that was read longest ago comes first. In another
-    /// order, a group at the start of one round and at the end of the next would not be read for two rounds.
+    /// Returns the calls of a round. The groups with traffic are ordered by the time of their last reading, oldest
+    /// first. In another order, a group at the start of one round and at the end of the next would not be read for two
+    /// rounds.
     fn round(&self, watch_list: &WatchList, carries: impl Fn(&str) -> bool) -> VecDeque<Call> {
         let routes = watch_list.routes().chunks(ROUTES_PER_CALL).map(|ids| Call::Routes(ids.to_vec()));
         let mut groups: Vec<_> = watch_list.groups().iter().collect();
@@ -123,8 +124,8 @@ impl Rounds {
         self.failing = failing;
     }
 
-    /// Records what a source knows of a group: the number of ready endpoints or healthy targets. A smaller number than
-    /// before makes the group a suspect. Returns whether the group is a new suspect.
+    /// Records a count that a source reports for a group: the number of ready endpoints or healthy targets. A smaller
+    /// number than before makes the group a suspect. Returns whether the group is a new suspect.
     pub fn record_hint(&mut self, arn: &str, hint: Hint, count: u32, now: Timestamp) -> bool {
         let key = (arn.to_owned(), hint);
         let before = self.counts.insert(key.clone(), count);
@@ -140,8 +141,8 @@ impl Rounds {
         true
     }
 
-    /// Records a reading of a group that began at `at`. The suspicion ends when the reading agrees with the source.
-    /// CloudWatch is minutes behind, so any reading answers its suspicion.
+    /// Records a reading of a group that began at `at`. The suspicion ends when the reading agrees with the source. The
+    /// data of CloudWatch are minutes old, so any reading ends a suspicion that comes from CloudWatch.
     pub fn record_reading(&mut self, arn: &str, healthy: u32, at: Timestamp) {
         self.read.insert(arn.to_owned(), at);
         self.suspicions.retain(|(suspect, hint), suspicion| {
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!([suspected(3, 3), suspected(4, 3), suspected(3, 302)], [true, false, false]);
     }
 
-    /// CloudWatch is minutes behind, so any later reading answers it.
+    /// The data of CloudWatch are minutes old, so any later reading ends a suspicion that comes from CloudWatch.
     #[test]
     fn any_reading_answers_cloudwatch() {
         let mut rounds = Rounds::default();

@@ -1,5 +1,5 @@
-//! Sends the calls that write tags, at the rate that AWS accepts. AWS counts them as modifying calls, of which it accepts
-//! only a few per second, so many calls take time and are not failures. Do not choose tags or resources here.
+//! Sends the calls that write tags, at the rate that AWS accepts. AWS counts them as modifying calls and accepts only a
+//! few of these per second, so many calls take time. This is not a failure. Do not choose tags or resources here.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::port::{Clock, WriteError};
 pub struct TagCalls<'a> {
     clock: &'a dyn Clock,
     schedule: RetrySchedule,
-    /// Waiting calls are sent in their order.
+    /// The lock that makes waiting calls take turns in their order.
     turn: tokio::sync::Mutex<()>,
     pace: Mutex<CallPace>,
     /// The number of calls that AWS accepted.
@@ -22,7 +22,8 @@ pub struct TagCalls<'a> {
 }
 
 impl<'a> TagCalls<'a> {
-    /// Creates a pace that is unlimited until AWS throttles a call. `schedule`: the pauses after failures of one call.
+    /// Creates a pace that is unlimited until AWS throttles a call. `schedule` has the pauses after failures of one
+    /// call.
     pub fn new(clock: &'a dyn Clock, schedule: RetrySchedule) -> Self {
         let pace = Mutex::new(CallPace::of_restores(WRITES.per_second));
         Self { clock, schedule, turn: tokio::sync::Mutex::default(), pace, accepted: AtomicUsize::new(0) }

@@ -1,5 +1,6 @@
-//! Removes the tags that a run put on load balancers, listeners and rules: the marker and the original weights, and the
-//! trace of a break-glass script. The result of the run is reported before. Another run's marker stays.
+//! Removes the tags that a run put on load balancers, listeners and rules: the marker, the original weights, and the
+//! tag of a break-glass script. The result of the run is reported before the tags are removed. Another run's marker
+//! stays.
 
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,9 +34,9 @@ impl LeftoverTag {
     }
 }
 
-/// Removes all tags in one round, and repeats the calls until AWS accepts them, for as long as [`time_limit`] says.
-/// `owners`: the runs whose markers may be removed. The markers are read first, unless AWS accepted a marker of one of
-/// these runs within the last second (`just_marked`). Returns the tags that could not be removed.
+/// Removes all tags in one round, and repeats the calls until AWS accepts them, at most for [`time_limit`]. `owners`
+/// are the runs whose markers may be removed. The markers are read first, unless AWS accepted a marker of one of these
+/// runs within the last second (`just_marked`). Returns the tags that could not be removed.
 pub async fn remove(
     tag_store: &dyn TagStore,
     clock: &dyn Clock,
@@ -198,8 +199,8 @@ mod tests {
         assert_eq!(fake.tag_of(LB, route_tag::KEY), None);
     }
 
-    /// A marker that AWS has just accepted is removed without a read, so the end of a rollback takes one round. If that
-    /// fails, another run may have put its marker meanwhile.
+    /// A marker that AWS has just accepted is removed without a read, so the end of a rollback takes one round. If the
+    /// removal fails, another run may have put its marker meanwhile.
     #[tokio::test(start_paused = true)]
     async fn marker_that_was_just_put_is_removed_without_a_read() {
         let just = async |fake: &FakeTags| remove(fake, &clock(), &[LB.into()], &["rule".into()], &["a-1"], true).await;
@@ -219,8 +220,8 @@ mod tests {
         assert_eq!(fake.tag_of(LB, marker::KEY), None);
     }
 
-    /// 40 load balancers and 1,000 routes: one call for twenty of them. AWS accepts 3 calls a second, which takes longer
-    /// than 30 s for 2,000 routes.
+    /// The tags of 40 load balancers and 1,000 routes are removed with one call for twenty resources. AWS accepts 3
+    /// calls per second, so the removal from 2,000 routes takes longer than 30 s.
     #[tokio::test(start_paused = true)]
     async fn tags_of_many_resources_are_removed_by_twenty() {
         let names = |of: &str, n: usize| (0..n).map(|i| format!("{of} {i}")).collect::<Vec<_>>();

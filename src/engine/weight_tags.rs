@@ -23,7 +23,7 @@ pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started
             None => drop(missing.insert(route.id.clone(), "the weights are too long for a tag".to_owned())),
         }
     }
-    // One call after the other: a call that lacks a permission is not repeated for every route.
+    // The calls are sent one after the other. If a call lacks a permission, no further calls are sent.
     let calls = TagCalls::new(clock, TAG_WEIGHTS);
     let mut denied = None;
     for (text, routes) in values {
@@ -53,8 +53,8 @@ pub fn call_count(run: &str, started: &Started) -> usize {
         + started.load_balancers.len().div_ceil(TAG_BATCH_SIZE)
 }
 
-/// Puts a tag on the load balancers. It is only a shortcut to the routes' tags, which a reader finds without it, so its
-/// write may fail.
+/// Puts a tag on the load balancers. This write may fail, because a reader finds the same weights in the tags of the
+/// routes.
 async fn put_on_balancers(tag_store: &dyn TagStore, calls: &TagCalls<'_>, run: &str, started: &Started) {
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for arn in &started.load_balancers {
@@ -65,7 +65,12 @@ async fn put_on_balancers(tag_store: &dyn TagStore, calls: &TagCalls<'_>, run: &
         let tags: Tags = [(KEY.to_owned(), text)].into();
         let put = async |arns: &[String]| {
             let put = calls.send(|| tag_store.put(arns, &tags)).await;
-            put.inspect_err(|error| tracing::warn!("the tag {KEY} cannot be put on {}: {error}", arns.join(", ")))
+            put.inspect_err(|error| {
+                tracing::warn!(
+                    "the tag {KEY} cannot be put on {}: {error}; the run does not need this tag",
+                    arns.join(", ")
+                );
+            })
         };
         for some in arns.chunks(TAG_BATCH_SIZE) {
             if let Err(WriteError::NotFound(_)) = put(some).await {
@@ -77,8 +82,8 @@ async fn put_on_balancers(tag_store: &dyn TagStore, calls: &TagCalls<'_>, run: &
     }
 }
 
-/// Puts the tags on the resources of one call. Returns the routes without a tag, each with the reason. A rule that was
-/// deleted meanwhile does not keep the tag from the other rules.
+/// Puts the tags on the resources of one call. Returns the routes without a tag, each with the reason. If a rule was
+/// deleted meanwhile, the other rules still get the tag.
 async fn put_some(
     tag_store: &dyn TagStore,
     calls: &TagCalls<'_>,

@@ -42,7 +42,7 @@ impl SharedModel {
         call(&mut world, now)
     }
 
-    /// Calls the model and wakes the ticker, because the call may have scheduled an event before the next known one.
+    /// Calls the model and wakes the ticker, because the call may have scheduled an event before the next known event.
     pub fn change<T>(&self, change: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let result = self.call(change);
         self.inner.changed.notify_one();
@@ -57,7 +57,7 @@ impl SharedModel {
         }
     }
 
-    /// Waits until the time `next` on the lab's clock (`None`: without a limit), at least 1 ms of real time. Returns
+    /// Waits until the time `next` on the lab's clock (`None` for no time limit), at least 1 ms of real time. Returns
     /// early when the model changes.
     pub async fn until(&self, next: Option<Timestamp>) {
         let tick = Duration::from_millis(1);

@@ -1,9 +1,10 @@
-//! Decodes YAML nodes into the types of the plan file. Errors are noted and decoding goes on, so that all errors are
-//! reported at once.
+//! Decodes YAML nodes into the types of the plan file. Errors are collected and decoding continues, so that all errors
+//! are reported at once.
 //!
-//! A value that breaks a rule but can be decoded is noted and decoded. [`lint`](super::lint) refuses a plan with any
-//! note. [`read`](super::read) considers only notes that are marked as [unknown](Diagnostic::unknown): unknown fields,
-//! and values that could not be decoded at all ([`Noted::without_value`]).
+//! If a value breaks a rule but can be decoded, an error is added, and the value is used. [`lint`](super::lint) refuses
+//! a plan with any error. [`read`](super::read) considers only errors that are marked as
+//! [unknown](Diagnostic::unknown): unknown fields, and values that could not be decoded at all
+//! ([`Noted::without_value`]).
 //!
 //! [`record!`] declares the fields of a mapping once, and generates a type, a decoder and a JSON Schema from the
 //! declaration.
@@ -24,11 +25,11 @@ pub(crate) struct Placed<T> {
     /// The place of the key that leads to the value, or of the value itself if it has no key. Messages about missing
     /// fields point here.
     pub head: Place,
-    /// Whether the value was decoded without a note.
+    /// Whether the value was decoded without an error.
     pub complete: bool,
 }
 
-/// Decodes a node. Errors are noted in `out`. The result is `None` only if nothing useful could be decoded.
+/// Decodes a node. Errors are added to `out`. The result is `None` only if nothing useful could be decoded.
 pub(crate) trait Decode: Sized {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self>;
 
@@ -63,7 +64,8 @@ impl<T: Decode> Decode for Vec<Placed<T>> {
     }
 }
 
-/// A mapping from cluster names to values of one type, in the order of the file. `None`: a value could not be decoded.
+/// A mapping from cluster names to values of one type, in the order of the file. A value is `None` if it could not be
+/// decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Table<T>(pub Vec<(Placed<String>, Option<Placed<T>>)>);
 
@@ -80,7 +82,7 @@ impl<T: Decode> Decode for Table<T> {
     }
 }
 
-/// The last noted diagnostic, to which help can be added.
+/// The diagnostic that was added last, to which help can be added.
 pub(crate) struct Noted<'a>(&'a mut Vec<Diagnostic>);
 
 impl Noted<'_> {
@@ -138,14 +140,15 @@ impl Node {
         self.key.as_ref().map_or("this".to_owned(), |(key, _)| format!("`{key}`"))
     }
 
-    /// Notes that the node's value has the wrong type.
+    /// Adds the error that the node's value has the wrong type.
     pub fn wrong_type<'a>(&self, expected: &str, out: &'a mut Vec<Diagnostic>) -> Noted<'a> {
         // An empty value has no place in the text.
         let place = if self.value == Value::Null { self.head() } else { self.place };
         note(out, Code::CUT005, place, format!("{} must be {expected}, not {}", self.name(), self.value.kind()))
     }
 
-    /// Returns the node's text, or notes the wrong type. For numbers and similar values, the help asks for quotes.
+    /// Returns the node's text, or adds an error if the type is wrong. For numbers and similar values, the help asks
+    /// for quotes.
     pub fn text<'a>(&'a self, expected: &str, out: &mut Vec<Diagnostic>) -> Option<&'a str> {
         match &self.value {
             Value::Text { text, .. } => Some(text),
@@ -157,7 +160,7 @@ impl Node {
         }
     }
 
-    /// Returns the node's whole number. A number outside of the range is noted, and the result is `None`.
+    /// Returns the node's whole number. For a number outside of the range, an error is added, and the result is `None`.
     pub fn whole(
         &self,
         expected: &str,
@@ -184,7 +187,8 @@ impl Node {
         }
     }
 
-    /// Returns the node's whole number. A number outside of the range is noted, but still returned.
+    /// Returns the node's whole number. For a number outside of the range, an error is added, and the number is still
+    /// returned.
     pub fn limited(
         &self,
         expected: &str,
@@ -218,8 +222,8 @@ pub(crate) struct Choice {
     pub of: &'static [&'static str],
 }
 
-/// Returns the entries of a mapping. Notes fields that are unknown, missing, or present together although they must not
-/// be.
+/// Returns the entries of a mapping. Adds errors for fields that are unknown or missing, and for fields that must not
+/// be present together.
 pub(crate) fn entries<'a>(
     node: &'a Node,
     what: &str,
@@ -239,14 +243,14 @@ pub(crate) fn entries<'a>(
         .without_value();
     };
     let given: Vec<&str> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
-    // Computed once, because a hostile file can have a hundred thousand unknown fields.
+    // This list is computed once, because a hostile file can have a hundred thousand unknown fields.
     let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
     for (key, place) in entries.iter().filter_map(|e| e.key.as_ref()) {
         if !fields.iter().any(|f| f.key == key) {
             note_unknown(key, *place, what, fields, &free, out);
         }
     }
-    // Another kind of load balancer was already noted.
+    // An error about another kind of load balancer was already added.
     let other_kind = given.iter().any(|key| OTHER_BALANCERS.contains(key));
     for field in fields.iter().filter(|f| f.required && !other_kind && !given.contains(&f.key)) {
         let doc = field.doc.first().map_or("", |d| d.trim());
@@ -260,7 +264,7 @@ pub(crate) fn entries<'a>(
     Some(entries)
 }
 
-/// The kinds of routes that a later version may have beside `alb`.
+/// The kinds of routes that a later version may have in addition to `alb`.
 const OTHER_BALANCERS: &[&str] = &["nlb", "gwlb", "haproxy"];
 
 fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], free: &[&str], out: &mut Vec<Diagnostic>) {
@@ -298,7 +302,8 @@ fn check_choice(
             .help("keep only one of these fields")
             .unknown();
     } else if chosen.is_empty() && choice.exactly {
-        // An unknown field was already noted, and is most likely a misspelling of the missing field.
+        // An error about an unknown field was already added. This field is most likely a misspelling of the missing
+        // field.
         if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| fields.iter().any(|f| f.key == k))) {
             note(out, choice.code, node.head(), format!("{what} is incomplete"))
                 .help(format!("add exactly one of {}", list(choice.of)))

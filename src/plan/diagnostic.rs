@@ -38,13 +38,13 @@ impl Place {
 pub struct Diagnostic {
     /// The code of the error (CUT001–CUT039, CUT200–CUT299).
     pub code: Code,
-    /// What is wrong, with names and numbers, without a full stop at the end.
+    /// The text of the error, with names and numbers, without a full stop at the end.
     pub message: String,
-    /// What would be correct.
+    /// A text that says what would be correct.
     pub help: Option<String>,
     /// The place of the error.
     pub place: Place,
-    /// `true`: this build does not know the value or cannot compute with it. `false`: the value breaks a rule.
+    /// Whether this build does not know the value, or cannot compute with it. If `false`, the value breaks a rule.
     pub unknown: bool,
 }
 

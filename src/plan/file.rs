@@ -16,9 +16,9 @@ use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 record! {
     /// A plan that moves traffic from one Kubernetes cluster to another at an AWS Application Load Balancer.
     Document as "a plan" {
-        /// `cutover.dev/v1alpha1`.
+        /// The version of the file format: `cutover.dev/v1alpha1`.
         api_version "apiVersion": required ApiVersion,
-        /// `Cutover`.
+        /// The kind of the document: `Cutover`.
         kind "kind": required Kind,
         /// The name of the plan.
         metadata "metadata": required Metadata,
@@ -40,14 +40,14 @@ record! {
         clusters "clusters": required Vec<Placed<Cluster>>,
         /// The workloads to move: one Service in each cluster, and the routes to it.
         workloads "workloads": required Vec<Placed<Workload>>,
-        /// From which cluster to which, in which steps, and with which gates.
+        /// How the traffic moves: from which cluster to which, in which steps, and with which gates.
         strategy "strategy": required Strategy,
         /// Findings of `check` that this plan accepts.
         accept "accept": optional Vec<Placed<Accept>> = [],
         /// Whether a marker tag on the load balancer protects a run against a second operator.
         /// With `none` there is no marker; use it only if your permissions do not allow the tag.
         marker "marker": optional MarkerKind = "tag",
-        /// Where runs and locks are stored. Omitted: on the machine that drives the run.
+        /// Where runs and locks are stored. The default is the machine that drives the run.
         state "state": optional State,
         /// Notification targets.
         notifications "notifications": optional Vec<Placed<Notification>> = [],
@@ -61,9 +61,10 @@ record! {
         webhook "webhook": optional Webhook,
         /// Runs a command with the JSON on its standard input.
         exec "exec": optional Exec,
-        /// The events to send. Omitted: all events except `stepStarted`, `stepDone`, `approved` and `notice`.
+        /// The events to send. By default, all events except `stepStarted`, `stepDone`, `approved` and `notice` are
+        /// sent.
         on "on": optional Vec<Placed<KindName>>,
-        /// The text of the message. Omitted: `cutover {{plan}}: {{message}}`.
+        /// The text of the message. The default is `cutover {{plan}}: {{message}}`.
         /// Placeholders: `{{plan}}`, `{{run}}`, `{{event}}`, `{{message}}`, `{{time}}`, `{{step}}`, `{{steps}}`,
         /// `{{label}}`, `{{owner}}`.
         template "template": optional Prose,
@@ -117,8 +118,8 @@ record! {
         account_id "accountId": required Account,
         /// The region of the load balancers, such as `ap-northeast-2`.
         region "region": required Region,
-        /// Describe calls per second that observations may use. Omitted: 10.
-        /// Other controllers in the account share the same rate limit. Observations are as frequent as this allows.
+        /// Describe calls per second that observations may use. The default is 10.
+        /// Other controllers in the account share this rate limit. Observations are as frequent as the budget allows.
         api_budget "apiBudget": optional CallRate,
     }
 
@@ -132,11 +133,12 @@ record! {
         kube_context "kubeContext": optional Line,
     }; at_most CUT011 ["eks", "kubeContext"]
 
-    /// A Service in each cluster or in some, or only target groups.
+    /// A workload: a Service in all or some clusters, or only target groups.
     Workload as "a workload" {
         /// The name of the workload in this plan.
         name "name": required Name,
-        /// The Service, equal in every cluster. Without it and `services`, the `bind` step only attaches target groups.
+        /// The Service, if it is the same in every cluster.
+        /// Without `service` and `services`, the `bind` step only attaches target groups.
         service "service": optional Service,
         /// The Service in each cluster, if they differ. A cluster that is not named here has no Kubernetes side:
         /// its targets are registered by other means, such as ECS.
@@ -169,11 +171,11 @@ record! {
     Alb as "`alb`" {
         /// Selects the load balancer: name, ARN, or `tag:KEY=VALUE,…` that matches exactly one.
         load_balancer "loadBalancer": required Resource,
-        /// Ports or ARNs of the listeners. Omitted: all listeners.
+        /// Ports or ARNs of the listeners. The default is all listeners.
         listeners "listeners": optional Vec<Placed<ListenerName>> = [],
         /// One target group per cluster: name, ARN or `tag:…`.
         target_groups "targetGroups": required Table<Resource>,
-        /// The default actions and rules. Omitted: all in which the target group of `from` has weight.
+        /// The default actions and rules. By default, all in which the target group of `from` has weight are selected.
         rules "rules": optional Vec<Placed<Rule>> = [],
         /// The number of routes that must be selected; with any other number the run is refused.
         expect "expect": optional Actions,
@@ -192,29 +194,30 @@ record! {
     /// No fields: `{}`.
     Empty as "`{}`" {}
 
-    /// From which cluster to which, in which steps, and with which gates.
+    /// How the traffic moves: from which cluster to which, in which steps, and with which gates.
     Strategy as "`strategy`" {
         /// The cluster that has the traffic at the start.
         from "from": required ClusterRef,
         /// The cluster that has the traffic at the end.
         to "to": required ClusterRef,
-        /// Time to wait after new weights were read back, until the traffic follows the weights; `0s`: no wait.
+        /// Time to wait after new weights were read back, until the traffic follows the weights; `0s` means no wait.
         settle "settle": optional Delay = "15s",
         /// What happens when a guard fails: `rollback`, or `pause` (freeze, continue to guard, notify).
         on_failure "onFailure": optional Reaction = "rollback",
-        /// Maximum time between two observations that a pause counts. Omitted: three polls.
+        /// Maximum time between two observations that a pause counts. The default is three polls.
         /// Set it if a scheduler calls `cutover step`.
         observe_every "observeEvery": optional Period,
         /// No step begins before this time. RFC 3339 with an offset, such as `2026-12-01T09:00:00+01:00`.
         not_before "notBefore": optional Moment,
         /// A step that raises a share begins only if it and the pauses after it can end within one of these windows.
-        /// Omitted: at any time.
+        /// Without windows, the step may begin at any time.
         windows "windows": optional Vec<Placed<Window>> = [],
-        /// Periods without raises. A step that raises a share, and the pauses after it, must end before the next one.
+        /// Periods without raises. A step that raises a share, and the pauses after it, must end before the next
+        /// blackout.
         blackouts "blackouts": optional Vec<Placed<Blackout>> = [],
         /// How a rollback treats sticky clients.
         rollback "rollback": optional Rollback = {},
-        /// The conditions before a raise of a share, and while a cluster has traffic.
+        /// The conditions that must be met before a share is raised, and while a cluster has traffic.
         gates "gates": optional Gates = {},
         /// Commands and HTTP requests before and after events of the run.
         hooks "hooks": optional Vec<Placed<Hook>> = [],
@@ -224,7 +227,7 @@ record! {
 
     /// A weekly period by the wall clock of its time zone. Rollbacks and guards do not wait for it.
     Window as "a window" {
-        /// The days on which the window opens: `mon` to `sun`. Omitted: every day.
+        /// The days on which the window opens: `mon` to `sun`. The default is every day.
         days "days": optional Vec<Placed<Day>> = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
         /// The time at which the window opens, such as `09:00`.
         from "from": required Clock,
@@ -256,7 +259,7 @@ record! {
         stickiness "stickiness": optional Stickiness = "break",
     }
 
-    /// The conditions before a raise of a share, and while a cluster has traffic.
+    /// The conditions that must be met before a share is raised, and while a cluster has traffic.
     Gates as "`gates`" {
         /// Gates on the health of targets.
         target_health "targetHealth": optional TargetHealth = {},
@@ -269,17 +272,18 @@ record! {
     MetricGate as "a gate" {
         /// The name of the gate; unique in the plan.
         name "name": required Name,
-        /// Whether the gate must pass before a raise of a share.
+        /// Whether the gate must pass before a share is raised.
         raise "raise": optional Flag = true,
         /// Whether a failure of the gate while the new cluster has traffic has the effect of `onFailure`.
         guard "guard": optional Flag = true,
         /// Time between two measurements. Clusters are compared over windows of this length.
         interval "interval": optional Period = "1m",
-        /// Time from the end of `settle` to the first measurement. Omitted: none.
+        /// Time from the end of `settle` to the first measurement. The default is no delay.
         initial_delay "initialDelay": optional Delay,
-        /// The period that a measurement covers. Omitted: one `interval`.
+        /// The period that a measurement covers. The default is one `interval`.
         window "window": optional Period,
-        /// Time after which the source has complete data of a period. Omitted: 3m for `cloudWatch`, otherwise none.
+        /// Time after which the source has complete data of a period. The default is 3m for `cloudWatch`, otherwise no
+        /// delay.
         delay "delay": optional Delay,
         /// The result without data: `hold` (no share is raised), `fail`, or `pass`.
         no_data "noData": optional Missing = "hold",
@@ -389,7 +393,7 @@ record! {
     /// The workload in the new cluster: the rollout of every Deployment and StatefulSet behind its Service is complete,
     /// and every pod is ready.
     Kubernetes as "`kubernetes`" {
-        /// Maximum number of container restarts within the window. Omitted: restarts do not count.
+        /// Maximum number of container restarts within the window. By default, restarts do not count.
         max_restarts "maxRestarts": optional Failures,
     }
 
@@ -399,10 +403,10 @@ record! {
         ratio "ratio": optional Times = 1.5,
         /// The probability of a false alarm while the shares do not change.
         alpha "alpha": optional Chance = 0.01,
-        /// For a raise, the upper bound of the difference between the error rates must not exceed this.
-        /// In percentage points.
+        /// Before a share is raised, the upper bound of the difference between the error rates must not exceed this
+        /// value, in percentage points.
         max_difference "maxDifference": optional Ratio = 1,
-        /// Minimum time over which the clusters are compared before a raise.
+        /// Minimum time over which the clusters are compared before a share is raised.
         min_bake "minBake": optional Period = "5m",
     }
 
@@ -420,7 +424,7 @@ record! {
         tolerance "tolerance": optional Ratio = 2,
     }
 
-    /// A threshold.
+    /// A threshold for a single value.
     Condition as "`successCondition`" {
         /// Maximum value.
         at_most "atMost": optional Amount,
@@ -434,7 +438,7 @@ record! {
         raise "raise": optional Raise = {},
         /// Checked while a target group has traffic.
         guard "guard": optional Guard = {},
-        /// Maximum time that a raise may wait for its gate.
+        /// Maximum time that the increase of a share may wait for its gate.
         timeout "timeout": optional Period = "20m",
         /// What happens after `timeout`: `pause` or `rollback`.
         on_timeout "onTimeout": optional Reaction = "pause",
@@ -446,11 +450,11 @@ record! {
         min_healthy "minHealthy": optional Targets = 1,
         /// Minimum percentage of the group's registered targets that must be healthy.
         min_healthy_percent "minHealthyPercent": optional Ratio = 95,
-        /// Factor on the target group's next share of the old cluster's targets (at the start or now). With 1.0,
-        /// the new cluster needs as many targets as the old one.
+        /// The required healthy targets are this factor × the target group's next share × the old cluster's targets
+        /// (at the start or now, whichever is more). With 1.0, the new cluster needs as many targets as the old one.
         capacity "capacity": optional Factor = 1.0,
-        /// How long these conditions must be met without interruption; `0s`: at two readings in a row.
-        /// Omitted: three health check intervals of the group.
+        /// How long these conditions must be met without interruption; `0s` means at two readings in a row.
+        /// The default is three health check intervals of the group.
         stable_for "stableFor": optional Delay,
     }
 
@@ -485,9 +489,9 @@ record! {
     Pause as "`pause`" {
         /// How long to bake.
         duration "duration": optional Period,
-        /// What the approver needs to know.
+        /// A text that tells the approver what to check.
         approval "approval": optional Line,
-        /// Maximum time to wait for an approval. Omitted: unlimited.
+        /// Maximum time to wait for an approval. The default is no limit.
         timeout "timeout": optional Period,
         /// What happens after `timeout`: `rollback`, `pause` (the run continues after an approval and a resume), or
         /// `proceed`.
@@ -498,7 +502,7 @@ record! {
     Accept as "an entry of `accept`" {
         /// The code of the finding, such as `CUT042`.
         code "code": required CodeName,
-        /// The object of the finding, for a finding of `compare`, such as `shop/checkout`. Omitted: every object.
+        /// The object of the finding, for a finding of `compare`, such as `shop/checkout`. The default is every object.
         object "object": optional Line,
         /// Why this plan accepts the finding.
         reason "reason": required Line,

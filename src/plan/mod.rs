@@ -3,7 +3,7 @@
 //! text.
 //!
 //! Parsing has three stages: `yaml` parses the text into a tree of nodes with places; `file`, with `decode` and
-//! `scalar`, decodes the nodes into fields; `check` builds the model. Every stage notes errors and goes on; only
+//! `scalar`, decodes the nodes into fields; `check` builds the model. Every stage collects errors and continues; only
 //! invalid YAML stops at the first error. Do not read files or live resources here.
 
 mod binding_fields;

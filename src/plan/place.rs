@@ -1,10 +1,11 @@
-//! Finds the line of a plan that a finding about live resources is about: such a finding has names, and no place of its
-//! own.
+//! Finds the line of a plan for a finding about live resources. Such a finding contains names, but no place in the
+//! plan's text.
 
 use super::model::Plan;
 
-/// Returns the line of the last of these words: `plan.yaml, line 12`. Each word is searched after the one before it.
-/// `None`: the text has them not in this order, for example because a template writes them.
+/// Returns the line of the last word of `words`, as `plan.yaml, line 12`. Each word is searched after the previous
+/// word. Returns `None` if the text does not contain the words in this order, for example because a template generated
+/// the text.
 pub fn of(plan: &Plan, words: &[&str]) -> Option<String> {
     let code = |line: &'_ str| line.split(" #").next().filter(|l| !l.trim_start().starts_with('#')).map(str::to_owned);
     let lines: Vec<_> = plan.text.lines().map(|line| code(line).unwrap_or_default()).collect();
@@ -29,7 +30,7 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
     })
 }
 
-/// Returns the line of a word in the entry of a workload, after these keys.
+/// Finds a line with [`of`], but searches `words` only after the start of the workload's entry.
 pub fn in_workload(plan: &Plan, workload: &str, words: &[&str]) -> Option<String> {
     let name = format!("name: {workload}");
     of(plan, &[&["workloads", &name], words].concat())

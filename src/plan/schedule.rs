@@ -52,8 +52,8 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
 /// A Monday at 00:00 UTC. Windows repeat every week, so any week gives the same result.
 const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
 
-/// Returns the steps that do not fit into any window together with the pauses after them, each with the duration of
-/// both.
+/// Returns the steps that do not fit into any window together with the pauses after them, each with the total duration
+/// of the step and its pauses.
 pub fn steps_without_window(strategy: &Strategy, routes: usize) -> Vec<(&Step, Duration)> {
     let weekly = Hours { windows: strategy.hours.windows.clone(), ..Hours::default() };
     let raises = strategy.steps.iter().filter(|step| raises(strategy, step.number));

@@ -4,8 +4,8 @@ use strsim::osa_distance;
 
 use crate::base::text::list;
 
-/// Returns the known word closest to `word`: equal except for case, or at most two edits away (one for short words,
-/// none for the shortest). `None` if none is close.
+/// Returns the known word closest to `word`: equal except for case, or at most two edits away (one edit for short
+/// words, no edit for the shortest words); `None` if no known word is close.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The length is limited, because the cost is quadratic. No field has such a long name.
     if word.len() > 64 {
@@ -25,8 +25,8 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, k)| k)
 }
 
-/// The existing name that was probably meant: that of `closest`, or one that differs in at most a third of the word, or
-/// that contains it or is contained in it.
+/// Returns the existing name that was probably meant: the result of `closest`, otherwise the closest name that
+/// differs in at most a third of the characters, contains the word, or is contained in the word.
 pub fn near_name<'a>(word: &str, existing: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     if let Some(near) = closest(word, existing.clone()) {
         return Some(near);
@@ -42,7 +42,8 @@ pub fn near_name<'a>(word: &str, existing: impl IntoIterator<Item = &'a str> + C
         .map(|(_, name)| name)
 }
 
-/// What exists instead of a name: the one that was probably meant, else the first of all. Empty if nothing is known.
+/// Returns a text that suggests an existing name for an unknown one: the name that was probably meant, otherwise the
+/// list of existing names. The text is empty if there are no names.
 pub fn instead_of(word: &str, existing: &[String]) -> String {
     match near_name(word, existing.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -45,7 +45,7 @@ pub(crate) enum MomentValue {
 }
 
 scalar! {
-    /// A time of day in hours and minutes; `None`: 24:00.
+    /// A time of day in hours and minutes; `None` means 24:00.
     Clock(Option<Time>) = { "type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$" }, decode_clock;
     /// An IANA time zone.
     Zone(TimeZone) = { "type": "string", "minLength": 1, "examples": ["Europe/Berlin", "Asia/Seoul", "UTC"] }, decode_zone;

@@ -90,7 +90,7 @@ fn explain_parser_error(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     if let E::DuplicateMappingKey { key, .. } = error {
         let key = key.as_deref().unwrap_or("this key");
         return Diagnostic::new(Code::CUT002, place, format!("`{key}` occurs twice in one mapping"))
-            .help("keep one of the two");
+            .help("keep one of the two entries");
     }
     let error_text = error.to_string();
     let end = error_text.find(" at line ").unwrap_or(error_text.len());

@@ -9,6 +9,6 @@ use crate::domain::decide::HookCall;
 pub trait Hooks: Send + Sync {
     /// Runs a hook. Returns the output of the hook, or why the hook failed. Dropping the future ends the hook.
     async fn call(&self, call: &HookCall) -> Result<String, String>;
-    /// Whether the program of a command exists and can be executed here; if not, its path and why not.
+    /// Checks that the program of a command exists and can be executed here. The error has the path and the reason.
     fn locate(&self, program: &str) -> Result<(), String>;
 }

@@ -16,7 +16,7 @@ pub enum Detail {
     Full,
 }
 
-/// Which target groups to read.
+/// The target groups to read.
 #[derive(Debug, Clone, Copy)]
 pub enum Groups<'a> {
     /// The groups attached to the load balancer with this ARN. [`Unreadable::NotFound`] if the load balancer does not

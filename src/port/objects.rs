@@ -15,10 +15,11 @@ pub trait ClusterObjects: Send + Sync {
     async fn version(&self) -> Result<String, Unreadable>;
     /// Reads the API groups with their versions, such as `apps/v1`.
     async fn served(&self) -> Result<BTreeSet<String>, Unreadable>;
-    /// Reads all objects of a kind, in a namespace or in the whole cluster. [`Unreadable::NotFound`]: the cluster does
-    /// not serve the kind.
+    /// Reads all objects of a kind, in a namespace or in the whole cluster. Returns [`Unreadable::NotFound`] if the
+    /// cluster does not serve the kind.
     async fn objects(&self, api: &KindApi, namespace: Option<&str>) -> Result<Vec<Object>, Unreadable>;
-    /// Reads the number of keys of a Secret, without any of its values or metadata. `None`: the Secret does not exist.
+    /// Reads the number of keys of a Secret, without any of its values or metadata; `None` if the Secret does not
+    /// exist.
     async fn secret_keys(&self, namespace: &str, name: &str) -> Result<Option<u64>, Unreadable>;
     /// Returns texts that name this cluster, such as its name in EKS and its endpoint.
     fn own_names(&self) -> Vec<String>;

@@ -1,6 +1,6 @@
 //! The interface to the pace of single read calls. One read of a port may take many calls, and only the adapter sees
-//! each of them. So a caller that reads without haste opens a scope, and the adapter asks the pace of that scope before
-//! each call. Outside a scope, the adapter repeats throttled reads for a few seconds.
+//! each call. Therefore a caller that is not in a hurry opens a scope, and the adapter asks the pace of that scope
+//! before each call. Outside a scope, the adapter repeats throttled reads for a few seconds.
 
 use std::sync::Arc;
 
@@ -38,13 +38,13 @@ pub struct Tries {
 pub trait ReadPace: Send + Sync {
     /// Announces that this number of calls follows, for the progress.
     fn announce(&self, calls: usize);
-    /// Waits until a call may be sent, and returns its tries. `before`: the earlier tries of the same call.
+    /// Waits until a call may be sent, and returns its tries. `before` has the earlier tries of the same call.
     ///
     /// # Errors
     /// Returns the reason why no more calls are sent.
     async fn admit(&self, api: PacedApi, before: Option<Tries>) -> Result<Tries, Unreadable>;
-    /// Records the response of a call, or with `failure` why there is none. Returns whether the call must be sent again,
-    /// after the necessary pause.
+    /// Records the response of a call; `failure` says why there is no response. Returns whether the call must be sent
+    /// again. If so, first waits for the necessary pause.
     async fn repeats(&self, api: PacedApi, tries: &mut Tries, failure: Option<&Unreadable>) -> bool;
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::WriteError;
 use crate::domain::traffic::{Tags, Unreadable};
 
-/// The maximum number of resources in one call. AWS's limit for all calls that read or write tags.
+/// The maximum number of resources in one call. This is AWS's limit for all calls that read or write tags.
 pub const TAG_BATCH_SIZE: usize = 20;
 
 /// Reads and writes tags. An implementation may repeat a throttled read, but sends a write only once.

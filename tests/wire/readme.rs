@@ -25,7 +25,8 @@ fn key(line: &str) -> &str {
     &line[..end]
 }
 
-/// Returns the lines of a sample as the program prints them now. `Err`: the first line that it does not print.
+/// Returns the lines of a sample as the program prints them now. The error is the first line that the program does not
+/// print.
 fn updated_sample(sample: &str, printed: &[&str]) -> Result<String, String> {
     let mut now = String::new();
     for line in sample.lines() {

@@ -51,7 +51,8 @@ impl DefaultChain {
             config = config.with_sleep_impl(sleep.clone());
         }
         let mut chain = DefaultCredentialsChain::builder().configure(config);
-        // Roles and web identity ask STS there. Without it the chain takes the region of the environment or the profile.
+        // The chain calls STS in this region for roles and web identity. Without this region, the chain uses the region
+        // of the environment or of the profile.
         if let Some(region) = &self.settings.region {
             chain = chain.region(Region::new(region.clone()));
         }

@@ -79,7 +79,7 @@ impl CloudWatch {
         }
     }
 
-    /// Runs the queries of these measurements. Returns one value for each, in the same order.
+    /// Runs the queries of these measurements. Returns one value for each measurement, in the same order.
     pub async fn measure(&self, web: &HttpClient, measurements: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
         let mut seen: Vec<MeasuredValue> = measurements.iter().map(|_| unreadable("no response")).collect();
         let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();
@@ -257,7 +257,8 @@ impl CloudWatch {
     }
 }
 
-/// Returns the start of the time window for a metric by name. It is earlier, because the latest value arrives late.
+/// Returns the start of the time window for a metric by name. The start is moved back, because the latest value arrives
+/// late.
 fn with_delay(from: Timestamp) -> Timestamp {
     Timestamp::from_second(from.as_second() - MAX_DATA_DELAY_SECONDS).unwrap_or(from)
 }

@@ -111,7 +111,7 @@ fn unsupported_key(profiles: &Profiles) -> Option<String> {
     })
 }
 
-/// Explains a role that STS did not give. The profile that the role is based on has valid credentials.
+/// Explains why STS refused a role. The profile that the role is based on has valid credentials.
 fn refused_role(error: &CredentialsError, profiles: &Profiles) -> Option<String> {
     let refusal = causes(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>())?;
     let chain = profiles.chain();
@@ -176,7 +176,7 @@ impl Process {
         })
     }
 
-    /// Explains the failure of the process; `None`: something else failed.
+    /// Explains the failure of the process; `None` if something else failed.
     fn failure(&self, error: &CredentialsError) -> Option<String> {
         if let CredentialsError::ProviderTimedOut(_) = error {
             return Some(format!(
@@ -258,7 +258,7 @@ fn provider_messages(error: &CredentialsError) -> String {
     if parts.is_empty() { "the provider gave no reason".to_owned() } else { line(&parts.join(": "), MAX_TEXT_CHARS) }
 }
 
-/// Explains an error code of AWS that is about credentials; `None`: the code is not about credentials. Only the first
+/// Explains an error code of AWS that is about credentials; `None` if the code is not about credentials. Only the first
 /// words of the message are used, because the message of a refused signature quotes the signed request.
 pub fn explain_code(code: &str, message: Option<&str>) -> Option<String> {
     let skewed =

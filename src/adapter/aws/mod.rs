@@ -50,7 +50,7 @@ pub struct Settings {
     /// An HTTP client that replaces the network, such as an in-process server. If `credentials` is also set, neither
     /// the environment nor files are read.
     pub http_client: Option<SharedHttpClient>,
-    /// The proxies and trusted certificates; `None`: those of this process.
+    /// The proxies and trusted certificates; `None` means those of this process.
     pub network: Option<Arc<Network>>,
     /// The clock for signatures and for the expiry of credentials.
     pub time_source: Option<SharedTimeSource>,

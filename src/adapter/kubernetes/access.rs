@@ -18,7 +18,7 @@ const MAX_EKS_NAME: usize = 100;
 /// The access to a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// The context of the kubeconfig; `None`: no kubeconfig is used.
+    /// The context of the kubeconfig; `None` if no kubeconfig is used.
     pub context: Option<String>,
     /// The name of the cluster in EKS, if it is known.
     pub eks: Option<String>,

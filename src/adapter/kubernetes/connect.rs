@@ -28,13 +28,13 @@ use crate::domain::traffic::Unreadable;
 /// The name of this program in requests.
 pub const USER_AGENT: &str = network::USER_AGENT;
 
-/// Connects to the cluster of a context; `None`: the current context. Reads the files that kubectl reads: `KUBECONFIG`,
-/// else `~/.kube/config`.
+/// Connects to the cluster of a context; `None` means the current context. Reads the files that kubectl reads:
+/// `KUBECONFIG`, else `~/.kube/config`.
 pub async fn from_context(name: Option<&str>) -> Result<K8s, Unreadable> {
     from_kubeconfig(kubeconfig::read().map_err(Unreadable::Unavailable)?, name).await
 }
 
-/// Connects to the cluster of a context of this kubeconfig; `None`: the current context.
+/// Connects to the cluster of a context of this kubeconfig; `None` means the current context.
 pub async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<K8s, Unreadable> {
     connect_over(&Network::process(), kubeconfig, context).await
 }
@@ -79,8 +79,8 @@ fn counted(client: Service) -> Service {
 pub type Service = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
 
 /// Builds the service that sends requests to the API server of `config`. `config` contains all credentials except those
-/// of a plugin. `authority`: where the cluster's own certificate authority is configured; `None`: the environment's
-/// authorities are used.
+/// of a plugin. `authority` says where the cluster's own certificate authority is configured; `None` if the
+/// environment's authorities are used.
 pub fn client(
     network: &Arc<Network>,
     mut config: Config,

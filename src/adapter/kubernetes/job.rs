@@ -28,7 +28,8 @@ pub struct DetachedRun<'a> {
 
 /// The maximum length of the name of a Job, because pods get names from it.
 const MAX_NAME_LENGTH: usize = 63;
-/// The time limit of one call, which is the maximum of `step`. The next pod continues for the same time.
+/// The time limit of one call, which is the longest time that `cutover step` accepts. The next pod continues for the
+/// same time.
 const MAX_WAIT: &str = "720h";
 
 impl DetachedRun<'_> {
@@ -77,7 +78,7 @@ impl DetachedRun<'_> {
     }
 }
 
-/// Creates the Job. `dry`: only asks the API whether the Job may be created.
+/// Creates the Job. With `dry`, only asks the API whether the Job may be created.
 ///
 /// # Errors
 /// Returns the error of the API. A Job that already exists is refused.

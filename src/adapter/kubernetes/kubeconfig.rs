@@ -129,7 +129,7 @@ pub struct ContextAccess {
 }
 
 impl ContextAccess {
-    /// Returns the settings of a context; `None`: the current context.
+    /// Returns the settings of a context; `None` means the current context.
     pub fn of(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, String> {
         let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
         let name = context.map(str::to_owned).or(current).ok_or("kubeconfig: there is no current-context")?;

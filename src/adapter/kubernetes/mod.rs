@@ -52,7 +52,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const PAGE_SIZE: u32 = 500;
 /// The maximum number of workloads that are read at the same time.
 const MAX_PARALLEL: usize = 16;
-/// The API groups with TargetGroupBinding, the controller's first. A cluster in Auto Mode may serve both.
+/// The API groups with TargetGroupBinding. The API group of the controller is first. A cluster in Auto Mode may serve
+/// both groups.
 const BINDING_APIS: [(&str, &str); 2] = [("elbv2.k8s.aws", "v1beta1"), ("eks.amazonaws.com", "v1")];
 
 /// A client of a Kubernetes cluster. It does not retry.
@@ -80,7 +81,7 @@ impl K8s {
         self.client.clone()
     }
 
-    /// Returns the API of TargetGroupBinding; `None`: the cluster serves none. The result is cached.
+    /// Returns the API of TargetGroupBinding; `None` if the cluster serves none. The result is cached.
     async fn binding_api(&self) -> Result<Option<&ApiResource>, kube::Error> {
         if let Some(found) = self.binding_api.get() {
             return Ok(Some(found));

@@ -1,5 +1,5 @@
-//! Reads objects of any kind as JSON, page by page. Of a Secret, only the table that `kubectl get secret` prints is
-//! requested, without the object: its values and annotations never reach this process.
+//! Reads objects of any kind as JSON, page by page. For a Secret, only the table that `kubectl get secret` prints is
+//! requested, without the object. The values and annotations of the Secret never reach this process.
 
 use std::collections::BTreeSet;
 

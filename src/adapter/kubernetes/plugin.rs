@@ -75,7 +75,7 @@ impl Credential {
         }
     }
 
-    /// Whether both have the same client certificate, or none.
+    /// Whether two credentials have the same client certificate, or both have no certificate.
     pub fn same_certificate(&self, other: &Self) -> bool {
         (&self.client_certificate_data, &self.client_key_data)
             == (&other.client_certificate_data, &other.client_key_data)
@@ -143,7 +143,7 @@ impl Plugin {
         }
     }
 
-    /// The plugin in messages: its command and its context.
+    /// Returns the name of the plugin for messages: its command and its context.
     pub fn name(&self) -> String {
         // The second word is a subcommand, such as `aws eks`. The others may be secret.
         let arguments = self.exec.args.iter().flatten().take(1).filter(|word| !word.starts_with('-'));
@@ -156,7 +156,7 @@ impl Plugin {
         self.run_at(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()).await
     }
 
-    /// Runs the plugin. `terminal`: whether this process has a terminal.
+    /// Runs the plugin. `terminal` says whether this process has a terminal.
     async fn run_at(&self, terminal: bool) -> Result<Credential, String> {
         let name = self.name();
         self.check_version()?;
@@ -236,7 +236,7 @@ impl Plugin {
         }
     }
 
-    /// kubectl knows three versions; another one may mean something else.
+    /// Checks the version of the protocol. kubectl knows three versions; the format of another version may differ.
     fn check_version(&self) -> Result<(), String> {
         match self.exec.api_version.as_deref() {
             Some(version) if !VERSIONS.contains(&version) => Err(format!(

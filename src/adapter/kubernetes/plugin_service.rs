@@ -40,7 +40,7 @@ impl PluginService {
         Ok(Self { plugin: Arc::new(plugin), connect: Arc::new(connect), open })
     }
 
-    /// The connections for a credential.
+    /// Returns the connections for a credential.
     fn service(&self, credential: &Credential) -> Result<Service, NoToken> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if !open.0.same_certificate(credential) {

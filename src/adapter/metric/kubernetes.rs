@@ -48,7 +48,7 @@ pub async fn measure(
     }
 }
 
-/// Returns the first problem of a workload; `None`: the workload is rolled out and ready.
+/// Returns the first problem of a workload; `None` if the workload is rolled out and ready.
 fn workload_problem(
     view: &WorkloadView,
     max_restarts: Option<u32>,

@@ -85,7 +85,7 @@ fn to_count(value: Option<f64>) -> Option<u64> {
     value.map(|v| v.round().clamp(0.0, 1e15) as u64)
 }
 
-/// Runs a query. Returns the number in the response; `None`: no data.
+/// Runs a query. Returns the number in the response; `None` if there is no data.
 async fn value(
     web: &HttpClient,
     source: &Prometheus,
@@ -117,7 +117,7 @@ async fn value(
     number_in(&answer).map_err(|why| format!("{status}: {why}"))
 }
 
-/// Returns the number in a response; `None`: no data.
+/// Returns the number in a response; `None` if there is no data.
 fn number_in(answer: &Value) -> Result<Option<f64>, String> {
     if answer["status"] != "success" {
         return Err(clipped(

@@ -1,7 +1,7 @@
-//! Addresses that replace those of the plan's gates, so that the plan can be tried against the lab as it stands.
+//! Replaces the addresses in the plan's gates, so that the plan can be tried against the lab without a change.
 //!
-//! The headers of the plan may be credentials: another server gets none of them, except those that the plan spells out
-//! for a probe.
+//! The headers of the plan may contain credentials. Therefore a replacing server gets none of these headers, except
+//! headers of a probe whose values are written in the plan.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderValue as RawValue, Uri, header};
 
 use crate::plan::model::metric::{Header, HeaderValue, Http, Prometheus};
 
-/// The variable with the address that replaces that of every Prometheus gate.
+/// The variable with the address that replaces the address of every Prometheus gate.
 pub const PROMETHEUS: &str = "CUTOVER_PROMETHEUS_URL";
-/// The variable with the address that replaces that of every probe.
+/// The variable with the address that replaces the address of every probe.
 pub const PROBE: &str = "CUTOVER_PROBE_URL";
 
-/// The replacing addresses; `None`: the plan's own address is used.
+/// The replacing addresses; `None` if the plan's own address is used.
 #[derive(Debug, Clone, Default)]
 pub struct Substitutes {
     prometheus: Option<String>,

@@ -31,11 +31,11 @@ impl Default for HttpClient {
 
 /// One HTTP request.
 pub struct HttpRequest<'a> {
-    /// The service and the operation for the counters; `None`: the request is not counted.
+    /// The service and the operation for the counters; `None` if the request is not counted.
     pub counted_as: Option<(&'static str, &'a str)>,
     /// The URL of the request.
     pub url: &'a str,
-    /// The content type and the body of a POST; `None`: a GET.
+    /// The content type and the body of a POST; `None` means a GET.
     pub post: Option<(&'static str, String)>,
     /// The headers from the plan.
     pub headers: &'a [Header],

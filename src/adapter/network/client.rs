@@ -1,4 +1,4 @@
-//! An HTTP client that uses the network environment. Do not add what is sent, or how a response is read.
+//! An HTTP client that uses the network environment. Do not add code that builds requests or reads responses.
 
 use std::task::{Context, Poll};
 use std::time::Duration;

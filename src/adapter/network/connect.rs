@@ -27,12 +27,12 @@ use super::{CONNECT_TIMEOUT, ConnectError, Network, Proxy, Scheme, tunnel};
 #[derive(Clone)]
 pub struct Connector {
     network: Arc<Network>,
-    /// The TLS configuration of this connector; `None`: the configuration of the environment.
+    /// The TLS configuration of this connector; `None` means the configuration of the environment.
     tls: Option<Arc<ClientConfig>>,
     names: Arc<dyn ResolveServerName + Send + Sync>,
     /// The proxy for all connections, instead of the proxies of the environment.
     fixed_proxy: Option<Arc<Proxy>>,
-    /// Where the destination's own certificate authority is configured; `None`: the destination has none.
+    /// Where the destination's own certificate authority is configured; `None` if the destination has none.
     own_authority: Option<String>,
     limit: Duration,
 }
@@ -50,8 +50,8 @@ impl Connector {
         }
     }
 
-    /// Sets another TLS configuration. `place`: where the destination's own certificate authority is configured, if it
-    /// has one.
+    /// Sets another TLS configuration. `place` says where the destination's own certificate authority is configured, if
+    /// it has its own authority.
     #[must_use]
     pub fn tls(self, tls: ClientConfig, place: Option<String>) -> Self {
         Self { tls: Some(Arc::new(tls)), own_authority: place, ..self }
@@ -75,7 +75,7 @@ impl Connector {
         Self { names: Arc::new(FixedServerNameResolver::new(name)), ..self }
     }
 
-    /// Returns the proxy for a URL; `None`: the connection is direct.
+    /// Returns the proxy for a URL; `None` if the connection is direct.
     pub fn proxy(&self, url: &Uri) -> Result<Option<Proxy>, ConnectError> {
         match &self.fixed_proxy {
             Some(proxy) => Ok(Some(Proxy::clone(proxy))),

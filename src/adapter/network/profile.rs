@@ -28,7 +28,7 @@ impl Profiles {
         }
     }
 
-    /// Returns the variable that selects the profile; `None`: none is set.
+    /// Returns the variable that selects the profile; `None` if none is set.
     pub fn variable(&self) -> Option<&'static str> {
         self.selected.as_ref().map(|(variable, _)| *variable)
     }
@@ -44,7 +44,8 @@ impl Profiles {
             || sections(&self.credentials).any(|section| section == profile)
     }
 
-    /// Returns whether `~/.aws/config` has a section with this name that lacks the word `profile`. AWS ignores it.
+    /// Returns whether `~/.aws/config` has a section with this name that lacks the word `profile`. AWS ignores such a
+    /// section.
     pub fn lacks_prefix(&self, profile: &str) -> bool {
         sections(&self.config).any(|section| section == profile && config_profile(section).is_none())
     }
@@ -99,7 +100,7 @@ fn sections(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(section)
 }
 
-/// Returns the name of the profile in a section of `~/.aws/config`; `None`: the section is not a profile.
+/// Returns the name of the profile in a section of `~/.aws/config`; `None` if the section is not a profile.
 fn config_profile(section: &str) -> Option<&str> {
     match section.strip_prefix("profile") {
         Some(rest) if rest.starts_with(char::is_whitespace) => Some(rest.trim()),

@@ -43,8 +43,8 @@ impl Proxies {
         }
     }
 
-    /// Returns the proxy for a URL; `None`: connect directly. Addresses of this machine and of the AWS metadata
-    /// services are always reached directly.
+    /// Returns the proxy for a URL; `None` if the connection is direct. Addresses of this machine and of the AWS
+    /// metadata services are always reached directly.
     pub fn of_url(&self, url: &Uri) -> Result<Option<&Proxy>, ConnectError> {
         let (proxy, port) = match url.scheme_str() {
             Some("http") => (&self.http, 80),

@@ -24,8 +24,8 @@ pub fn certificate_verifier(
     Ok(Arc::new(Verifier { webpki, trusted }))
 }
 
-/// Returns whether the only objection to a server certificate is that it belongs to an authority. webpki has then
-/// checked its dates.
+/// Returns whether a server certificate was rejected only because it belongs to an authority. In this case, webpki has
+/// already checked the dates of the certificate.
 pub fn is_authority_of_itself(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(why) if format!("{why:?}").contains("CaUsedAsEndEntity"))
 }

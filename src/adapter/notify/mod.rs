@@ -44,7 +44,7 @@ pub struct Message {
     pub seq: u64,
     /// The time of the reported event.
     pub time: Timestamp,
-    /// The number of the current step, counted from 1; `None`: before the first step.
+    /// The number of the current step, counted from 1; `None` before the first step.
     pub step: Option<usize>,
     /// The number of steps of the plan.
     pub steps: usize,

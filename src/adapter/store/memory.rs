@@ -32,8 +32,8 @@ struct Contents {
 #[derive(Debug, Default)]
 struct RunData {
     journal: Vec<u8>,
-    /// The number and the checksum of the last record; `None`: not read yet. A long rehearsal appends thousands of
-    /// records and must not parse the journal each time.
+    /// The number and the checksum of the last record; `None` if they were not read yet. A long rehearsal appends
+    /// thousands of records and must not parse the journal each time.
     last: Option<(u64, String)>,
     requests: BTreeMap<String, Request>,
     heartbeat: Option<Heartbeat>,
@@ -58,7 +58,7 @@ impl MemoryStore {
     /// Replaces the bytes of a run's journal, as a crash or a bad disk does. Creates the run if it does not exist.
     pub fn set_journal(&self, run: &str, bytes: Vec<u8>) {
         let mut contents = self.contents();
-        // The records may name earlier requests: no later request gets the name of one of them.
+        // The records may name earlier requests, so a later request must get another name.
         contents.requests += bytes.split(|byte| *byte == b'\n').count() as u64;
         let run_data = contents.runs.entry(run.to_owned()).or_default();
         (run_data.journal, run_data.last) = (bytes, None);

@@ -36,7 +36,7 @@ fn without_credentials(event: &Event) -> Cow<'_, Event> {
     serde_json::from_value(json).map_or(Cow::Borrowed(event), Cow::Owned)
 }
 
-/// The request without credentials in what its author wrote.
+/// Returns the request without credentials in the texts that its author wrote.
 fn request_without_credentials(request: &Request) -> Request {
     match request.clone() {
         Request::Pause { by, reason } => Request::Pause { by, reason: redact::clean(&reason).into_owned() },

@@ -29,7 +29,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Reads the collector's settings from the environment; `None`: no traces are sent. The error is for the log.
+    /// Reads the collector's settings from the environment; `None` if no traces are sent. The error is for the log.
     ///
     /// # Errors
     /// Fails if a setting is not supported by this build.
@@ -170,7 +170,7 @@ impl Deliver<Span> for CollectorTarget {
     }
 }
 
-/// Returns the number of spans that the collector rejected; `None`: the response contains no such number.
+/// Returns the number of spans that the collector rejected; `None` if the response contains no such number.
 fn rejected_spans(answer: &[u8]) -> Option<u64> {
     let answer: Json = serde_json::from_slice(answer).ok()?;
     let count = &answer["partialSuccess"]["rejectedSpans"];

@@ -112,7 +112,7 @@ async fn write_file_on_change(path: PathBuf, mut receiver: Receiver<CurrentPage>
                 tokio::task::spawn_blocking(move || replace(&to, &page.text(MetricsFormat::Prometheus))).await;
             let error = written.map_err(std::io::Error::other).and_then(|written| written).err();
             if let Some(error) = error.as_ref().filter(|_| writable) {
-                tracing::warn!("metrics cannot be written to {}: {error}", path.display());
+                tracing::warn!("metrics cannot be written to {}: {error}; the run is not affected", path.display());
             }
             writable = error.is_none();
         }
@@ -143,7 +143,7 @@ async fn listen(address: SocketAddr, receiver: Receiver<CurrentPage>) -> Option<
     match TcpListener::bind(address).await {
         Ok(listener) => Some(tokio::spawn(serve(listener, receiver))),
         Err(error) => {
-            tracing::warn!("metrics cannot be served at {address}: {error}");
+            tracing::warn!("metrics cannot be served at {address}: {error}; the run is not affected");
             None
         }
     }

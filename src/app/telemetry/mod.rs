@@ -39,7 +39,7 @@ impl Telemetry {
     /// Starts to publish the metrics of the surface, and the traces that the environment configures.
     pub async fn begin(plan: &Plan, outlets: &Outlets) -> Self {
         let collector = Collector::of(|name| std::env::var(name).ok()).unwrap_or_else(|why| {
-            tracing::warn!("traces are off: {why}");
+            tracing::warn!("no traces are sent: {why}; the run continues without traces");
             None
         });
         Self { tracer: collector.map(TraceSubscriber::new), ..Self::metrics(plan, outlets).await }

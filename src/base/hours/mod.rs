@@ -5,8 +5,8 @@
 //!
 //! A window is open while the wall clock of its zone shows a time from `from` to `to`. If a clock change skips the
 //! opening or closing time, the window opens or closes at the change. If the clock shows the opening time twice, the
-//! window opens at the second one; if the clock shows the closing time twice, the window closes at the first one. A
-//! window is therefore never open while the clock shows a time outside of it.
+//! window opens the second time. If the clock shows the closing time twice, the window closes the first time. A window
+//! is therefore never open while the clock shows a time outside of it.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub struct Window {
     pub days: Vec<Weekday>,
     /// The time of day at which the window opens.
     pub from: Time,
-    /// The time of day at which the window closes, on the next day if not later than `from`; `None`: midnight.
+    /// The time of day at which the window closes, on the next day if not later than `from`; `None` means midnight.
     pub to: Option<Time>,
     /// The time zone of `from` and `to`.
     pub zone: TimeZone,
@@ -120,7 +120,7 @@ pub fn blocking_blackout(hours: &Hours, now: Timestamp, need: Duration) -> Optio
     hours.blackouts.iter().filter(|b| alone && b.from < end && now < b.to).min_by_key(|b| b.from)
 }
 
-/// Returns the periods in which steps may begin and continue, in order; adjacent ones are merged.
+/// Returns the periods in which steps may begin and continue, in order. Adjacent periods are merged.
 fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
     let mut open: Vec<Span> = hours.windows.iter().flat_map(|w| window(w, from, to)).collect();
     if hours.windows.is_empty() {
@@ -140,7 +140,7 @@ fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
         .fold(open_spans, |open, (from, to)| open.into_iter().flat_map(|span| without(span, from, to)).collect())
 }
 
-/// Returns what remains of a period after another one is removed.
+/// Returns the parts of a period that remain after another period is removed.
 fn without((begin, end): Span, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Span> {
     let parts = if to <= begin || end <= from { [(begin, end), (end, end)] } else { [(begin, from), (to, end)] };
     parts.into_iter().filter(|(from, to)| from < to)
@@ -170,8 +170,8 @@ fn span_on_day(window: &Window, date: Date) -> Option<Span> {
     (begin < end).then_some((begin, end))
 }
 
-/// Returns the instant at which a zone's clock shows this time. If the clock shows the time twice, `later` selects the
-/// second one. If a clock change skips the time, returns the instant of the change.
+/// Returns the instant at which a zone's clock shows this time. If the clock shows the time twice, returns the first
+/// instant, or with `later` the second instant. If a clock change skips the time, returns the instant of the change.
 fn wall_clock_instant(zone: &TimeZone, wall: DateTime, later: bool) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(wall);
     match ambiguous.offset() {

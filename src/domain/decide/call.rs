@@ -35,7 +35,7 @@ pub struct HookInput {
     pub plan: String,
     /// The occasion of the hook.
     pub hook: HookPoint,
-    /// The number of the step, from 1; 0: the hook belongs to no step.
+    /// The number of the step, from 1; 0 if the hook belongs to no step.
     pub step: usize,
     /// The label of the step in the plan.
     pub label: String,

@@ -1,8 +1,8 @@
-//! Decides which writes of a batch may be sent now. Every write that raises a group needs a fresh reading of this
-//! group.
+//! Decides which writes of a batch may be sent now. Every write that raises the share of a group needs a fresh reading
+//! of this group.
 //!
-//! A step is decided on the last full observation, which takes minutes for a thousand groups. So the executor reads the
-//! groups that a chunk raises immediately before it writes the chunk, and calls [`judge_chunk`].
+//! A step is decided on the last full observation, which takes minutes for a thousand groups. Therefore the executor
+//! reads the groups that a chunk raises immediately before it writes the chunk, and calls [`judge_chunk`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::domain::run::event::{Wait, WaitReason, Write};
 use crate::domain::run::state::State;
 use crate::domain::traffic::RouteId;
 
-/// Which writes of a chunk must wait, and why.
+/// The writes of a chunk that must wait, with the reasons.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChunkVerdict {
     /// The routes that are not written now and stay in the batch.

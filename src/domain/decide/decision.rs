@@ -20,7 +20,7 @@ pub enum Decision {
     StartHook(HookId),
     /// Create or verify these bindings.
     Bind(Vec<BindingStart>),
-    /// Delete those of these bindings that this program manages.
+    /// Delete the bindings in this list that this program manages.
     Unbind(Vec<BindingStart>),
     /// Do nothing until the next observation.
     Wait(Vec<Wait>),
@@ -45,10 +45,10 @@ pub struct Batch {
 /// Options of this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessOptions {
-    /// Exit before the step after this one (`--until`).
+    /// The last step to execute: the process exits before the next step (`--until`).
     pub until_step: Option<usize>,
-    /// From this time on, exit as soon as the run only waits and nothing is in progress (`cutover step`); `None`: do
-    /// not exit.
+    /// From this time on, the process exits as soon as the run only waits and nothing is in progress (`cutover step`).
+    /// `None` if the process does not exit then.
     pub exit_after: Option<Timestamp>,
 }
 

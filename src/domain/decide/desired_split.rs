@@ -92,8 +92,9 @@ pub fn after_rollback(
 }
 
 /// Returns the target split for a stage of the rollback: the stage is a percentage of the way from the split before the
-/// rollback to the restored split. `None`: restore everything, because the route has no shares to restore or its split
-/// before the rollback is unknown. If the weights cannot express a stage, the route is not changed in this stage.
+/// rollback to the restored split; `None` means to restore everything, because the route has no shares to restore or
+/// its split before the rollback is unknown. If the weights cannot express a stage, the route is not changed in this
+/// stage.
 fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &Split) -> Option<Split> {
     let split_at_start = ramp.from.get(&route.start.id)?;
     let from = shares_of(route, split_at_start);
@@ -106,7 +107,7 @@ fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &S
     }
     let between = |c: &&ClusterName| ((*c).clone(), (of(&restored, c) - of(&from, c)).mul_add(progress, of(&from, c)));
     let shares = to_whole_percents(&clusters.iter().map(between).collect());
-    // Another actor may have restored more than this stage restores. A stage never reverts that.
+    // Another actor may have restored more than this stage restores. A stage never reverts this change.
     let now = shares_of(route, live);
     let would_revert = |c: &&ClusterName| {
         let (now, restored) = (of(&now, c), of(&restored, c));
@@ -150,8 +151,8 @@ fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split,
     shares::split_for(live, &managed, &shares, route.start.limits)
 }
 
-/// Returns why a rollback to an earlier step would be a raise: on some route a cluster would get a larger share than
-/// now and than at the start. `None` if the rollback would not be a raise.
+/// Returns why a rollback to an earlier step would raise a share: on some route a cluster would get a larger share than
+/// now and than at the start. `None` if the rollback would raise no share.
 pub fn raise_by_rollback(plan: &Plan, state: &State, step: usize) -> Option<String> {
     let (number, shares) = share_step_at(plan, step)?;
     state.routes.values().filter(|r| !r.is_deleted()).find_map(|route| {

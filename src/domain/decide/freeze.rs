@@ -35,14 +35,14 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         _ => {}
     }
     let newer = newer::wait(c.plan, c.state);
-    // To write shares again is a raise: it requires the marker and successful readings.
+    // Writing shares again may raise a share, so it requires the marker and successful readings.
     if c.observed.unreadable_since.is_none()
         && newer.is_none()
         && let Some(decision) = reassert(c)
     {
         return Some(decision);
     }
-    // A bake counts observed time even while raises are stopped.
+    // A bake counts observed time even while the run is paused or frozen.
     if let (Phase::Baking, Some(event)) = (c.state.phase, bake::bake_record(c)) {
         return Some(Decision::Record(vec![event]));
     }

@@ -157,7 +157,8 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
     let mut waits = Vec::new();
     let mut stale = Vec::new();
     for group in groups {
-        // Based on the last full observation. Each write is judged again on a fresh sample (`super::judge_chunk`).
+        // This check uses the last full observation. Each write is judged again on a fresh sample
+        // (`super::judge_chunk`).
         match raise_verdict(c, group, step, c.observed.max_gap()) {
             RaiseVerdict::Holds => {}
             RaiseVerdict::Unknown if !c.observed.unreadable.contains_key(group) => stale.push(group.clone()),
@@ -170,10 +171,10 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
     if waits.is_empty() { None } else { Some(Decision::Wait(summed_up(waits))) }
 }
 
-/// The maximum number of waits of one kind. A run of a thousand groups would journal a thousand with each change.
+/// The maximum number of waits of one kind. A run of a thousand groups would journal a thousand waits with each change.
 const MAX_WAITS: usize = 20;
 
-/// Replaces all waits after the first [`MAX_WAITS`] by one with their number.
+/// Replaces all waits after the first [`MAX_WAITS`] by one wait that tells their number.
 fn summed_up(mut waits: Vec<Wait>) -> Vec<Wait> {
     let rest = waits.split_off(waits.len().min(MAX_WAITS));
     if !rest.is_empty() {
@@ -186,7 +187,7 @@ fn summed_up(mut waits: Vec<Wait>) -> Vec<Wait> {
     waits
 }
 
-/// Returns why a raise of this group waits; `None` if the gate passes or has no recent sample.
+/// Returns why the share of this group cannot be raised yet; `None` if the gate passes or has no recent sample.
 pub fn raise_wait(c: &Context<'_>, group: &str, raise: RaiseVerdict) -> Option<Wait> {
     let (message, until) = match raise {
         RaiseVerdict::Unknown if c.observed.unreadable.contains_key(group) => {

@@ -45,7 +45,8 @@ fn has_traffic(state: &State, cluster: &str) -> bool {
         .any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == cluster))
 }
 
-/// Whether a gate guards nothing now, because it needs traffic of the old cluster and that has none any more.
+/// Whether a gate guards nothing now, because it needs traffic of the old cluster, and the old cluster has no traffic
+/// any more.
 pub fn has_nothing_to_compare(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
     gate.needs_old_traffic() && !has_traffic(state, &plan.strategy.from)
 }
@@ -138,7 +139,8 @@ pub fn verdict_changes(c: &Context<'_>) -> Vec<Event> {
     changed.collect()
 }
 
-/// The verdicts that an approver approves, without numbers, which change with every measurement: `; gate errors passes`.
+/// Returns the verdicts that an approver sees, such as `; gate errors passes`. The text has no numbers, because they
+/// change with every measurement.
 pub fn verdicts_in_words(c: &Context<'_>) -> String {
     let word = |gate: &MetricGate| match verdict(c, gate).result {
         _ if c.state.measurements(&gate.name).is_empty() => "is not asked yet",

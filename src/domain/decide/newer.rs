@@ -1,4 +1,5 @@
-//! Stops raises of runs that a newer version wrote. Such runs can be reported, guarded, paused and rolled back.
+//! Ensures that runs that a newer version wrote raise no shares. Such runs can be reported, guarded, paused and rolled
+//! back.
 
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::state::State;
@@ -21,7 +22,8 @@ pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     ))
 }
 
-/// Returns the reason why a run with parts that this build does not know raises no share; `None`: it has no such parts.
+/// Returns the reason why a run with parts that this build does not know raises no share; `None` if it has no such
+/// parts.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown_parts(plan, state)?;
     Some(Wait {

@@ -92,11 +92,12 @@ fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
     }
 }
 
-/// How old the content of a reading may be. AWS documents no limit.
+/// The maximum delay between a change and the first reading that shows it. AWS documents no limit.
 const MAX_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
-/// Decides by a reading whether an open write took effect. A reading that shows the effect decides at once, or after the
-/// deadline of the write if there are several; a reading without it decides [`MAX_DELAY`] later.
+/// Decides by a reading whether an open write took effect. A reading that shows the effect decides at once, or if there
+/// are several open writes, after their deadline. A reading that still shows the confirmed content decides
+/// [`MAX_DELAY`] after the deadline.
 fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Timestamp) -> Option<Event> {
     let deadline_passed = at > open.deadline;
     if live.forward_split().is_some_and(|split| route.is_outdated(split, at)) {

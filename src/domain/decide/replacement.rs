@@ -12,7 +12,7 @@ use crate::domain::traffic::{FoundRoute, RouteKind, Split};
 pub struct Replacement<'a> {
     /// The label of the rule.
     pub label: &'a str,
-    /// The split of the rule when it was last read; `None`: the rule belongs to the run.
+    /// The split of the rule when it was last read; `None` if the rule belongs to the run.
     pub split: Option<&'a Split>,
 }
 
@@ -35,8 +35,8 @@ impl<'a> Replacement<'a> {
         all
     }
 
-    /// Whether the rule sends nothing to a group that the deleted route did not use at the start. The run restores its
-    /// own routes.
+    /// Whether an operator need not restore this rule: the rule forwards only to groups that the deleted route used at
+    /// the start, or it belongs to the run, which restores it.
     fn needs_nothing(&self, deleted: &Route) -> bool {
         let restored = |split: &Split| {
             deleted.start.groups.values().all(|group| deleted.original().carries(group) || !split.carries(group))
@@ -44,7 +44,7 @@ impl<'a> Replacement<'a> {
         self.split.is_none_or(restored)
     }
 
-    /// Returns the part of the rule in a sentence about the deleted route.
+    /// Returns the words about this rule for a sentence about the deleted route.
     pub fn text(&self, deleted: &Route) -> String {
         let label = self.label;
         match self.split {
@@ -65,15 +65,15 @@ pub fn describe_deletion(state: &State, route: &Route, live: &[FoundRoute]) -> S
     std::iter::once(deleted).chain(replacements.iter().map(|rule| rule.text(route))).collect::<Vec<_>>().join("; ")
 }
 
-/// A default action is deleted with its listener only.
+/// Returns the kind of object that was deleted. A default action can only be deleted together with its listener.
 pub fn deleted_object(route: &Route) -> &'static str {
     if route.start.id.kind() == RouteKind::Rule { "rule" } else { "listener" }
 }
 
-/// Returns the decision to list all rules before a rollback without a deleted route ends.
+/// Returns the decision to list all rules. This is needed before the end of a rollback in which a route is deleted.
 pub fn list_rules(c: &Context<'_>, rollback: &Rollback) -> Option<Decision> {
     let is_missing = c.state.routes.values().any(Route::is_missing);
-    // If the rules cannot be listed, the rollback ends with what the journal knows.
+    // If the rules cannot be listed, the rollback uses the rules in the journal.
     let unknown = c.observed.census_error.is_none() && !c.observed.has_census_since(rollback.since);
     (is_missing && unknown).then_some(Decision::ReadRoutes)
 }

@@ -72,7 +72,7 @@ fn restore_order<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
             .clusters
             .iter()
             .map(|c| was.get(&c.name).copied().unwrap_or(0.0) - now.get(&c.name).copied().unwrap_or(0.0));
-        // In thousandths of a percent, which is precise enough for sorting.
+        // The unit is a thousandth of a percent, which is precise enough for sorting.
         #[allow(clippy::cast_possible_truncation)]
         let all = (lost_shares.filter(|l| *l > 0.0).sum::<f64>() * 1000.0) as i64;
         all
@@ -137,7 +137,7 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
         && !route.is_outdated(live, c.now);
     match &route.open_writes {
         None if is_restored => RouteStatus::Reached,
-        // A late reading may show an old value that equals the goal. In this case the route is written again.
+        // A late reading may show an old value that equals the target split. In this case the route is written again.
         Some(open) if live.equivalent(&desired) && !open.pending && !route.is_outdated(live, c.now) => {
             if c.now <= open.deadline { RouteStatus::OpenWrite(open.deadline) } else { RouteStatus::OpenWrite(c.now) }
         }
@@ -184,7 +184,7 @@ fn finished(c: &Context<'_>, rollback: &Rollback, left: Vec<String>) -> Event {
     }
 }
 
-/// The note about clients whose cookies lead nowhere any more, because the rollback detached the new groups.
+/// Returns the note that clients lost their stickiness, because the rollback detached the new groups.
 fn broken_stickiness(plan: &Plan, state: &State, rollback: &Rollback) -> Option<String> {
     let detached = state.routes.values().filter(|route| {
         desired_split::breaks_stickiness(plan, state, route, rollback)
@@ -202,7 +202,8 @@ fn broken_stickiness(plan: &Plan, state: &State, rollback: &Rollback) -> Option<
     })
 }
 
-/// The note about an abort that leaves the new cluster with a share: the run is over, so nothing guards it.
+/// Returns the note about an abort that leaves the new cluster with a share: the run is over, so no guard protects this
+/// traffic.
 fn partial(plan: &Plan, state: &State, rollback: &Rollback) -> Option<String> {
     let (step, shares) = rollback.to_step.and_then(|step| Some((step, desired_split::share_step_at(plan, step)?.1)))?;
     let to = &plan.strategy.to;

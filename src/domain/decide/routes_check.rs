@@ -1,6 +1,6 @@
-//! Requires that the routes were read and listed after the last step, before a raise and before the end of a run. A
-//! regular observation reads the weights only, and lists the rules rarely: it shows new rules and changed conditions too
-//! late. What a change by another actor means belongs in `reconcile` and `freeze`.
+//! Requires that the routes were read and listed after the last step, before a share is raised and before the end of a
+//! run. A regular observation reads the weights only, and lists the rules rarely, so it shows new rules and changed
+//! conditions too late. The effect of changes by other actors belongs in `reconcile` and `freeze`.
 
 use super::context::Context;
 use super::decision::{Decision, wait};

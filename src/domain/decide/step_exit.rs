@@ -53,8 +53,8 @@ pub fn stop_reason(freeze: FreezeReason) -> StopReason {
     }
 }
 
-/// Returns the stop reason of a process that leaves a frozen run now: as [`stop_reason`], but an old cluster without any
-/// healthy target on some route needs an operator, because its clients get errors.
+/// Returns the stop reason of a process that leaves a frozen run now. This is the result of [`stop_reason`], except if
+/// the old cluster has no healthy target on some route: then an operator must act, because clients get errors.
 pub fn stop_reason_now(freeze: FreezeReason, state: &State, observed: &Observed) -> StopReason {
     let dead = |route: &Route| !route.is_deleted() && way_back::has_no_target(state, route, observed);
     match freeze {
@@ -63,7 +63,7 @@ pub fn stop_reason_now(freeze: FreezeReason, state: &State, observed: &Observed)
     }
 }
 
-/// Whether something needs continued observation. `stops_at`: the time at which the process may exit.
+/// Whether something needs continued observation. `stops_at` is the time at which the process may exit.
 fn in_progress(c: &Context<'_>, stops_at: Timestamp, waits: &[Wait]) -> bool {
     let frozen = c.state.frozen.is_some();
     // After the deadline of a write, the next successful reading of any process decides whether the write took effect.

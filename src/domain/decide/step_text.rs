@@ -28,7 +28,7 @@ pub fn label(step: &Step) -> String {
 pub fn action_line(action: &HookAction) -> String {
     match action {
         HookAction::Exec(command) => command_line(command),
-        // The path of a webhook is a secret, and a query or a user name may be one.
+        // The path of a webhook is a secret, and a query or a user name may be a secret.
         HookAction::Http { url, .. } => {
             let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
             let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);

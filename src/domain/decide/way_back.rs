@@ -15,7 +15,7 @@ pub const NO_WAY_BACK: &str = "the old cluster has no healthy target";
 pub struct WayBack {
     /// The name of the cluster.
     pub cluster: ClusterName,
-    /// The number of healthy targets now; `None`: could not be read.
+    /// The number of healthy targets now; `None` if it could not be read.
     pub healthy: Option<u32>,
     /// The number of healthy targets at the start.
     pub baseline: u32,

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::action::{Action, Forward, Stickiness, Tuple};
 use crate::domain::traffic::{ClientStickiness, Limits, Member, RouteContent, Split, VendorConfig};
 
-/// The limits of ELBv2: the maximum weight, and the maximum number of target groups of an action. AWS raises neither on
-/// request.
+/// The limits of ELBv2: the maximum weight, and the maximum number of target groups of an action. AWS does not increase
+/// these limits on request.
 pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5 };
 
 /// The name in `vendor_config` that identifies the opaque part as ELBv2's.

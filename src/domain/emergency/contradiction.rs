@@ -13,14 +13,14 @@ use crate::domain::run::event::{RouteStart, Started};
 pub struct Contradiction {
     /// The run that wrote the tags.
     pub run: String,
-    /// The shares in the tags of the first such route, such as `shop-a 100 %, shop-b 0 %`.
+    /// The shares in the tags of the first route that contradicts them, such as `shop-a 100 %, shop-b 0 %`.
     pub recorded: String,
-    /// The name of a group that had no traffic before the run, and gets all traffic of that route.
+    /// The name of a group that had no traffic before the run, and gets all traffic of this route.
     pub gains: String,
 }
 
 /// Returns the contradiction of the first route that gives its traffic to a group without traffic before the run, and
-/// takes it from a group that had traffic then. Tags of another run than the marker's are ignored.
+/// takes it from a group that had traffic before the run. Ignores tags if the marker names another run.
 pub fn find(seen: &LoadBalancerReading, started: &Started) -> Option<Contradiction> {
     let own = &seen.load_balancer.tags;
     let marker = own.get(MARKER_KEY).and_then(|value| value.split(' ').next());

@@ -15,8 +15,8 @@ use crate::domain::traffic::{Split, shares};
 type Pair<'a> = (&'a str, &'a str);
 
 /// Prepares a rollback that moves the traffic of each group that matches `away_from` to a group that matches `back_to`.
-/// If both lists have the same length, the globs at the same position form a pair, otherwise each glob pairs with each
-/// glob. The text that `*` matches must be equal in both names of a pair.
+/// If both lists have the same length, the globs at the same position form a pair. Otherwise each glob of one list
+/// forms a pair with each glob of the other list. The text that `*` matches must be equal in both names of a pair.
 ///
 /// # Errors
 /// [`EmergencyError`] if no group of this load balancer matches the names, if the destination of the traffic is not

@@ -101,7 +101,7 @@ enum Inferred {
     Nothing,
     /// The original content of the route is known.
     Route(Box<RouteStart>),
-    /// The route has traffic on such a group, but the original content is unknown.
+    /// The route has traffic on a group that lost its traffic, but the original content of the route is unknown.
     Unclear,
 }
 

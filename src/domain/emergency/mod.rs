@@ -103,7 +103,7 @@ pub enum EmergencyError {
         /// The names of the load balancer's groups.
         there: String,
     },
-    /// The names let a group both get and lose traffic.
+    /// With these names, a group would both get and lose traffic.
     #[error("--back-to and --away-from both name {0}")]
     Both(String),
     /// No tag records the original weights.
@@ -121,7 +121,7 @@ pub enum EmergencyError {
     OtherType {
         /// The sentence with the name and the type.
         refusal: String,
-        /// What an operator can do instead, one line each.
+        /// The alternatives for an operator, one line each.
         instead: Vec<String>,
     },
 }

@@ -5,7 +5,8 @@ use super::{EmergencyError, LoadBalancerReading, PreparedRollback, script};
 use crate::base::arn;
 use crate::domain::elb::other_type::{advice, other_type, refusal};
 
-/// Returns the refusal if one of the load balancers is of another type. `rollback` is what would be written to it.
+/// Returns the refusal if one of the load balancers is of another type. `rollback` has the weights that would be
+/// written.
 pub(super) fn refuse(seen: &[LoadBalancerReading], rollback: Option<&PreparedRollback>) -> Option<EmergencyError> {
     let (reading, kind) = seen.iter().find_map(|s| Some((s, other_type(&s.load_balancer)?)))?;
     let mut instead = vec![advice(kind).to_owned()];
@@ -78,7 +79,7 @@ mod tests {
             |seen: &LoadBalancerReading| from_names::started(seen, &["webapp-a".to_owned()], &["webapp-b".to_owned()]);
         let half = [("webapp-a", 50), ("webapp-b", 50)];
         assert!(to(&reading(fixture::load_balancer(), &half)).is_ok(), "an ALB must not be refused");
-        // Only the ARN says the type: the load balancer itself could not be read.
+        // Only the ARN shows the type, because the load balancer itself could not be read.
         let (said, instead) = refused(to(&reading(LoadBalancer::named(NLB), &half)));
         assert!(said.contains("alpha is a network load balancer"), "{said}");
         let (old, new) = (fixture::group_arn("webapp-a"), fixture::group_arn("webapp-b"));

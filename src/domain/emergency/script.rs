@@ -78,7 +78,7 @@ fn tag_commands(started: &Started) -> String {
 }
 
 /// Returns the line of the script that restores a route; `None` if the route is not an ELBv2 route. With several load
-/// balancers, the label begins with the name of the route's own one.
+/// balancers, the label begins with the name of the load balancer.
 fn command(route: &RouteStart, several: bool) -> Option<String> {
     let balancer = if several { format!("{} ", arn::name(&route.load_balancer)) } else { String::new() };
     Some(format!("restore {} {}", quote(&format!("{balancer}{}", route.label)), write_command(route)?))

@@ -110,8 +110,8 @@ impl Binding {
     }
 
     /// Describes how a found binding differs from this desired binding, such as `serviceRef.port 8080 instead of http`.
-    /// A field that is missing in one of the bindings is not a difference. A field that this build cannot interpret is
-    /// one.
+    /// If one of the bindings lacks a field, the field is not a difference. A field that this build cannot interpret is
+    /// a difference.
     pub fn differences(&self, found: &Self) -> Vec<String> {
         let mut all: Vec<String> =
             found.unknown.iter().map(|field| format!("this build cannot interpret the field {field}")).collect();

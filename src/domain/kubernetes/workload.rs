@@ -17,7 +17,7 @@ pub struct ClusterIdentity {
     /// The version of the API server, such as `v1.33.4-eks-1`.
     pub version: String,
     /// The API group and version in which the cluster serves TargetGroupBinding: `elbv2.k8s.aws/v1beta1`, or
-    /// `eks.amazonaws.com/v1` in Auto Mode; `None`: the cluster serves neither.
+    /// `eks.amazonaws.com/v1` in Auto Mode; `None` if the cluster serves neither.
     pub binding_api: Option<String>,
     /// The name of the cluster in EKS, if the access to the cluster contains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,10 +90,10 @@ pub struct PodOwner {
     pub replicas: u32,
     /// The number of ready replicas (`status.readyReplicas`).
     pub ready: u32,
-    /// The number of replicas of the current version (`status.updatedReplicas`); `None`: not known, or the controller
-    /// has not observed the current version yet.
+    /// The number of replicas of the current version (`status.updatedReplicas`); `None` if it is not known, or if the
+    /// controller has not observed the current version yet.
     pub updated: Option<u32>,
-    /// The GitOps tool that the labels and annotations name, such as `Argo CD`; `None`: no tool.
+    /// The GitOps tool that the labels and annotations name, such as `Argo CD`; `None` means no tool.
     pub managed_by: Option<String>,
 }
 

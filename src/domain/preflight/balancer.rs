@@ -1,4 +1,4 @@
-//! Checks the load balancers of a plan: type, state, quotas, DNS failover, and the trace of a break-glass script.
+//! Checks the load balancers of a plan: type, state, quotas, DNS failover, and the tag of a break-glass script.
 
 use std::collections::BTreeSet;
 
@@ -40,8 +40,8 @@ fn check_type(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
 fn check_trace(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
     let Some(used) = ScriptUse::of(&load_balancer.tags) else { return };
     let help = format!(
-        "find out why, before the traffic moves again; where the run {} was started, end it with: cutover rollback {}; \
-         the end of the next run removes the tag {}",
+        "find out why the script was used, before you move the traffic again. On the machine where the run {} was \
+         started, end that run: cutover rollback {}. The end of the next run removes the tag {}",
         used.run,
         used.run,
         script_use::KEY

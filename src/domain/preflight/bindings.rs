@@ -41,8 +41,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 let message =
                     format!("binding {} could not be tried in cluster {}: {why}", wanted.full_name(), selected.cluster);
                 let help = "the server-side dry-run got no answer, so it is unknown whether the cluster accepts the \
-                    binding. Nothing was written. Check again; if this stays, look for an admission webhook that does \
-                    not answer: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations";
+                    binding. Nothing was written. Check again; if this finding stays, look for an admission webhook \
+                    that does not answer: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations";
                 findings.push(finding(Code::CUT058, &selected.cluster, message, help));
             }
             Some(Err(DryRunError::Refused(why))) => {

@@ -107,7 +107,7 @@ fn check_unchecked(context: &Context<'_>, old: &SelectedGroup, findings: &mut Ve
     }
     let message = format!(
         "the targets of {name} have no health checks (target type {}), so `gates.targetHealth.raise.capacity` cannot \
-         count them and requires nothing",
+         count healthy targets, and requires no number of new targets",
         old.group.target_type
     );
     let help = "set `gates.targetHealth.raise.minHealthy` to the number of new targets needed for 100 % of the traffic, and \

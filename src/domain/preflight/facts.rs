@@ -29,11 +29,12 @@ pub struct Facts {
     pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
     /// The facts about the clusters to which the plan gives access.
     pub clusters: BTreeMap<ClusterName, ClusterFacts>,
-    /// What the source of a metric gate answered, by the gate's name. Sources that were not asked are missing here.
+    /// The answer of the source of each metric gate, by the name of the gate. Sources that were not queried are missing
+    /// here.
     pub gate_answers: BTreeMap<String, MeasuredValue>,
     /// Facts about this machine.
     pub machine: MachineFacts,
-    /// Why AWS was not read completely, if the time for reading was over; with the number of calls.
+    /// Why AWS was not read completely, with the number of calls; `None` if the time for reading was sufficient.
     pub reading_ended: Option<String>,
 }
 
@@ -42,7 +43,7 @@ pub struct Facts {
 pub struct MachineFacts {
     /// Commands of the plan that cannot be executed here.
     pub unusable_commands: Vec<UnusableCommand>,
-    /// Why a notification cannot be delivered, by its place in the plan.
+    /// Why a notification cannot be delivered, by the position of the notification in the plan.
     pub notifications: BTreeMap<usize, String>,
 }
 
@@ -51,11 +52,11 @@ pub struct MachineFacts {
 pub struct UnusableCommand {
     /// The place of the command, such as `hook scale-up (before shift)`.
     pub place: String,
-    /// The program, as the plan has it.
+    /// The program, as written in the plan.
     pub program: String,
-    /// Its path, and what is wrong with it.
+    /// The path of the program, and why the program cannot be executed.
     pub problem: String,
-    /// Whether its failure fails the run.
+    /// Whether a failure of the command fails the run.
     pub required: bool,
 }
 
@@ -79,8 +80,8 @@ pub struct ClusterFacts {
     pub bindings: Result<Vec<Binding>, Unreadable>,
     /// The objects of each workload of the plan with a Service, by the name of the workload.
     pub workloads: BTreeMap<String, Result<WorkloadView, Unreadable>>,
-    /// The results of server-side dry-runs of the bindings to create, by the ARN of the group. Success: the fields of
-    /// `spec` that the API of the cluster does not have and that are omitted.
+    /// The results of server-side dry-runs of the bindings to create, by the ARN of the group. A success contains the
+    /// fields of `spec` that the API of the cluster does not have and that are omitted.
     pub dry_runs: BTreeMap<String, Result<Vec<String>, DryRunError>>,
 }
 

@@ -175,8 +175,9 @@ fn check_marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
         "lock",
         format!("`marker: none`: only {lock} prevents a second run"),
         format!(
-            "a run with other state is not refused; only the drift that it causes is noticed, which freezes \
-             both runs. Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or {agreement}"
+            "a second run that stores its state elsewhere is not refused. Each run then sees only the drift that the \
+             other run causes, and freezes. Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or \
+             {agreement}"
         ),
     ));
 }

@@ -1,4 +1,4 @@
-//! Checks what the plan needs of the machine that drives the run: the programs of its commands.
+//! Checks that the machine that drives the run has the programs of the plan's commands.
 
 use super::context::{Context, finding};
 use super::facts::{MachineFacts, UnusableCommand};
@@ -14,7 +14,7 @@ use crate::plan::place;
 pub struct PlanCommand<'a> {
     /// The program: a path, or a name to search in `PATH`.
     pub program: &'a str,
-    /// Whether its failure fails the run.
+    /// Whether a failure of the command fails the run.
     pub required: bool,
     place: Place<'a>,
 }
@@ -29,7 +29,7 @@ enum Place<'a> {
 }
 
 impl PlanCommand<'_> {
-    /// The place of the command in the plan, as text.
+    /// Returns the place of the command in the plan, as text.
     pub fn place(&self) -> String {
         match self.place {
             Place::Hook(Some(name), when) => format!("hook {name} ({when})"),
@@ -42,7 +42,7 @@ impl PlanCommand<'_> {
     }
 }
 
-/// All commands of a plan.
+/// Returns all commands of a plan.
 pub fn commands(plan: &Plan) -> Vec<PlanCommand<'_>> {
     let strategy = &plan.strategy;
     let mut all = Vec::new();
@@ -79,19 +79,19 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.extend(machine_findings(context.plan, &context.facts.machine));
 }
 
-/// The findings about a machine.
+/// Returns the findings about the machine that would drive the run.
 pub fn machine_findings(plan: &Plan, machine: &MachineFacts) -> Vec<Finding> {
     let finding = |command: &UnusableCommand| {
         let message = format!("{}: {}", command.place, command.problem);
         let effect = if command.required {
-            "the run would fail there. "
+            "the run would fail at this command. "
         } else {
-            "it would fail without an effect on the run. "
+            "the command would fail, without an effect on the run. "
         };
         let help = format!(
             "{effect}Create the program, or correct the command. A relative path is from the folder of the plan file; a \
-             name without `/` is searched in PATH. This is about the machine on which you typed the command: a run on \
-             another machine needs the program there. If it is only there, list CUT305 in `accept` with the reason"
+             name without `/` is searched in PATH. This check looked at this machine only: a run on another machine needs \
+             the program there. If the program exists only there, list CUT305 in `accept` with the reason"
         );
         let severity = if command.required { Severity::Error } else { Severity::Warning };
         let place = place::of(plan, &["command", &command.program]);

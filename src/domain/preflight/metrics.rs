@@ -1,4 +1,4 @@
-//! Reports metric gates whose source cannot be read. A run would wait after its first raise until the
+//! Reports metric gates whose source cannot be read. A run would wait after it has raised the first share, until the
 //! gate times out.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let subject = format!("{gate} {}", gates.join(", "));
         let message = format!("{subject}: the metric source cannot be read now: {why}");
         let help = "repair the source or the gate's query. While the source cannot be read, the new cluster gets no more \
-                    than the first share: the run waits before the next raise, and freezes at the time-out of the gates";
+                    than the first share: the run waits before it raises the share again, and freezes at the time-out of the \
+                    gates";
         let place = place::of(context.plan, &["gates", &format!("name: {}", gates[0])]);
         finding(Code::CUT094, &subject, message, help).at(place)
     }));

@@ -73,8 +73,8 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     findings
 }
 
-/// The place of a code among others of its severity. That no traffic is where the plan expects it (CUT048) is the cause
-/// of an unexpected number of routes (CUT046), so it comes first.
+/// Returns the sort key of a code among the codes of one severity. CUT048 (no traffic is where the plan expects it)
+/// causes CUT046 (an unexpected number of routes), so CUT048 comes first.
 fn place_of_cause(code: Code) -> (Code, bool) {
     if code == Code::CUT046 { (Code::CUT048, true) } else { (code, false) }
 }

@@ -116,7 +116,7 @@ fn check_zones(
 }
 
 /// Returns the first step whose gate the targets in the enabled zones do not pass, as the end of a sentence; empty if
-/// they are enough.
+/// the targets are enough for all steps.
 fn first_short_gate(context: &Context<'_>, selected: &SelectedGroup) -> String {
     let usable = usable(context, selected);
     let pairs = context.pairs();

@@ -24,7 +24,7 @@ pub struct StartInput {
     pub owner: String,
     /// The number of the first step, from 1.
     pub from_step: usize,
-    /// The shares that a rollback restores; `None`: the current shares of each route.
+    /// The shares that a rollback restores; `None` means the current shares of each route.
     pub start: Option<Shares>,
 }
 

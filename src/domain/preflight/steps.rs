@@ -1,4 +1,4 @@
-//! Notes what the steps of a plan mean and a reader may overlook. They need no facts.
+//! Reports effects of a plan's steps that a reader may overlook. These checks need no facts.
 
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
@@ -30,8 +30,8 @@ fn gates_without_comparison(plan: &Plan) -> Option<Finding> {
     let (one, compare) = if gates.len() == 1 { ("gate", "compares") } else { ("gates", "compare") };
     let subject = format!("{one} {}", gates.join(", "));
     let message = format!(
-        "{subject} {compare} {to} with {from}: after step {}, {from} has no requests to compare with, so nothing of that \
-         guards {to} in step {}",
+        "{subject} {compare} {to} with {from}: after step {}, {from} has no requests to compare with, so this comparison \
+         does not guard {to} in step {}",
         steps[last].number, pause.number
     );
     let help = "target health still guards. To guard by a metric, too, add a gate with `successCondition`, which needs no \
@@ -47,7 +47,7 @@ fn lowered_shares(plan: &Plan) -> Vec<Finding> {
     let finding = |pair: &[(usize, u32)]| {
         let [(_, before), (number, after)] = [pair[0], pair[1]];
         let message = format!("step {number} lowers the share of {to} from {before} % to {after} %");
-        let help = "a run does this as the plan says: if it is a mistake, correct `setWeight`";
+        let help = "the run will do this. If it is a mistake, correct `setWeight`";
         finding(Code::CUT311, &format!("step {number}"), message, help)
     };
     lowered.map(finding).collect()

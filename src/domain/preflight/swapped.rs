@@ -1,5 +1,5 @@
-//! Corrects the advice of CUT048: if the old cluster carries no traffic, either `from` and `to` are swapped or the
-//! target groups of the two clusters are. The bindings tell which.
+//! Corrects the advice of CUT048: if the old cluster has no traffic, either `from` and `to` are swapped, or the target
+//! groups of the two clusters are swapped. The bindings show which of the two mistakes was made.
 
 use super::context::Context;
 use crate::base::finding::{Code, Finding};
@@ -12,7 +12,8 @@ pub(super) fn correct_advice(context: &Context<'_>, findings: &mut [Finding]) {
     }
 }
 
-/// Says that the old cluster binds the target group that the plan lists for the new one.
+/// Returns the text that the old cluster binds the target group that the plan lists for the new cluster; `None` if it
+/// does not.
 fn swapped_groups(context: &Context<'_>, workload: &str) -> Option<String> {
     let (from, to) = (&context.plan.strategy.from, &context.plan.strategy.to);
     let of = |cluster: &str| {

@@ -128,7 +128,7 @@ fn check_weights(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let Some(split) = selected.route.forwards() else { continue };
         for (step, shares) in share_steps(context) {
             match shares::split_for(split, &selected.managed(), shares, LIMITS) {
-                // Another check reports this.
+                // Another check reports an action with too many target groups.
                 Ok(_) | Err(ShareError::TooManyMembers(..)) => {}
                 Err(why) => wrong.entry((step, why.to_string())).or_default().push(selected.route.label()),
             }

@@ -1,5 +1,5 @@
-//! Reports durations of the plan that are 0s, which is allowed, but means that the run does not wait; and steps that
-//! wait for ever, because no window is as long as the writes of all routes and the pauses take.
+//! Reports durations of the plan that are 0s, which is allowed, but means that the run does not wait. Also reports
+//! steps that wait forever, because no window is long enough for the writes of all routes and the following pauses.
 
 use super::context::Context;
 use super::context::finding;
@@ -14,7 +14,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     check_steps_fit(context, findings);
 }
 
-/// Reports steps that do not fit into any window. The checks of the plan alone know only the routes of `expect`.
+/// Reports steps that do not fit into any window. The checks of the plan alone do not know the number of routes, except
+/// by `expect`.
 fn check_steps_fit(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let routes = context.facts.selection.routes.len();
     for (step, long) in steps_without_window(&context.plan.strategy, routes) {
@@ -25,7 +26,7 @@ fn check_steps_fit(context: &Context<'_>, findings: &mut Vec<Finding>) {
             count(routes, "route")
         );
         let help = format!(
-            "the run would wait before step {} for ever, with the shares of the steps before it. Use a longer window, \
+            "the run would wait forever before step {}, with the shares of the previous steps. Use a longer window, \
              shorten the pauses after the step or split them with another step, or move the routes in several plans",
             step.number
         );
@@ -50,7 +51,7 @@ pub(super) fn notes(plan: &Plan) -> Vec<Finding> {
         all.push(finding(
             Code::CUT303,
             "stableFor",
-            "`stableFor: 0s`: two healthy readings in a row are enough for a raise".to_owned(),
+            "`stableFor: 0s`: two healthy readings in a row are enough to raise a share".to_owned(),
             "without `stableFor`, targets must stay healthy for three health check intervals",
         ));
     }

@@ -179,7 +179,7 @@ fn check_readiness_gates(
     }
 }
 
-/// Workloads of one namespace have the same finding.
+/// Adds a finding unless it is already in the list, because workloads of one namespace have the same finding.
 fn push_once(finding: Finding, findings: &mut Vec<Finding>) {
     if !findings.contains(&finding) {
         findings.push(finding);

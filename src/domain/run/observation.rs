@@ -68,7 +68,8 @@ pub struct Observed {
     pub unreadable_since: Option<Timestamp>,
     /// The number of ready replicas for each group of instance targets.
     pub replicas: BTreeMap<String, u32>,
-    /// The maximum number of pods that the HPA of each group allows. Read only while a raise waits.
+    /// The maximum number of pods that the HPA of each group allows. This is read only while the increase of a share
+    /// waits.
     pub autoscaler_limits: BTreeMap<String, u32>,
     /// All routes of the load balancers at the last complete list.
     pub census: Vec<FoundRoute>,
@@ -163,7 +164,8 @@ impl Observed {
         self.max_sample_age
     }
 
-    /// Adds an observation. `is_full`: the observation includes all routes and groups, and counts for a bake.
+    /// Adds an observation. `is_full` says that the observation includes all routes and groups; only such an
+    /// observation counts for a bake.
     pub fn add(&mut self, now: Timestamp, observation: Observation, is_full: bool) {
         if is_full {
             self.last_attempt = now;

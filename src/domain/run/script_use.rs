@@ -1,7 +1,8 @@
-//! Reads the trace that the break-glass script leaves: a tag on each load balancer with the run and the time. By it, every
-//! machine sees that the script put the traffic back, although no journal says so. The end of the next run removes it.
+//! Reads the tag that the break-glass script puts on each load balancer, with the run and the time. The tag shows on
+//! every machine that the script restored the traffic, although no journal records this. The end of the next run
+//! removes the tag.
 //!
-//! Do not decide anything by the trace: it informs people. The rules act by what they read of the routes.
+//! Do not use the tag for decisions: it only informs people. Decisions use the weights of the routes.
 
 use jiff::Timestamp;
 
@@ -20,7 +21,8 @@ pub struct ScriptUse {
 }
 
 impl ScriptUse {
-    /// Reads the trace among the tags of a load balancer; `None` if the tag is missing or not of the script.
+    /// Reads the use of a script from the tags of a load balancer; `None` if the script did not write the tag, or if
+    /// the tag is missing.
     pub fn of(tags: &Tags) -> Option<Self> {
         let (run, at) = tags.get(KEY)?.split_once(' ')?;
         Some(Self { run: run.to_owned(), at: at.parse().ok()? })

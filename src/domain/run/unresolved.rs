@@ -1,4 +1,5 @@
-//! Groups the routes that a run left behind by their reason: a hundred routes with one reason are one line.
+//! Groups the routes that a run did not bring to the intended state, by reason, so that a hundred routes with one
+//! reason become one line.
 
 use crate::base::number::count;
 use crate::base::text::list;
@@ -6,9 +7,9 @@ use crate::base::text::list;
 /// The routes with one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unresolved {
-    /// The labels of the routes; empty for something that is not a route.
+    /// The labels of the routes; empty if the text is not about a route.
     pub routes: Vec<String>,
-    /// What is wrong, and what an operator does about it.
+    /// The problem, and what an operator must do about it.
     pub reason: String,
 }
 

@@ -12,7 +12,7 @@ pub struct Reading<T> {
     pub value: Result<T, Unreadable>,
 }
 
-/// Why a resource could not be read. A failed read never causes a raise or a rollback.
+/// Why a resource could not be read. A failed read never causes an increase of a share or a rollback.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase", tag = "kind", content = "detail")]
 pub enum Unreadable {

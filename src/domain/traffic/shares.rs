@@ -219,7 +219,7 @@ fn best_candidate<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u
     let step = shares.values().fold(100, |g, s| gcd(g, u64::from(*s)));
     let exact = 100 / gcd(100, unit.managed_total * step);
     at(exact).or_else(|| {
-        // Of equal errors, `min_by` keeps the first: the original total, then the smallest total.
+        // Of equal errors, `min_by` returns the first candidate: the original total, then the smallest total.
         original
             .into_iter()
             .chain((1..exact).filter_map(at))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::traffic::Unreadable;
 
-/// The time after which the second try of a read is the last, if the API has not responded yet.
+/// The time after which the second try of a read is the last try, if the API has not responded yet.
 const GIVE_UP: Duration = Duration::from_secs(8);
 
 /// Whether an API has responded.
@@ -31,7 +31,7 @@ impl FirstContact {
         }
     }
 
-    /// Returns the reason for which further reads fail at once; `None`: a read may be tried.
+    /// Returns the reason for which further reads fail at once; `None` if a read may be tried.
     pub fn silence(&self) -> Option<Unreadable> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Silent(why) => Some(why.clone()),

@@ -14,7 +14,7 @@ use crate::engine::binding_list::BindingLists;
 use crate::engine::write::{PreparedWrite, is_large};
 use crate::engine::{EngineError, bind, observation};
 
-/// The time between two looks for requests while a batch waits for calls.
+/// The time between two checks for operator requests while a batch waits for calls.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(350);
 
 impl RunLoop<'_> {
@@ -27,7 +27,7 @@ impl RunLoop<'_> {
             return self.wait_for_calls(&batch).await;
         }
         let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &mut self.watch).await;
-        // Drift of one route freezes the raises of all routes.
+        // After drift of one route, no share of any route is raised.
         let foreign = events.iter().any(|e| matches!(e, Event::Drifted { .. }));
         let deleted = events.iter().any(|e| matches!(e, Event::Outcome { result: WriteResult::Deleted, .. }));
         self.journal_all(events).await?;
@@ -59,7 +59,7 @@ impl RunLoop<'_> {
         let events = self.executor.send(&self.ports, &self.settings, prepared, &self.state).await;
         let is_done =
             |e: &Event| matches!(e, Event::Outcome { result: WriteResult::Applied | WriteResult::Already, .. });
-        // Without calls for a next chunk, a decision would only lead to this wait.
+        // If the next chunk cannot be sent yet, another decision would only lead to this wait.
         let waits = is_large(&batch.writes) && events.iter().all(is_done);
         for event in events {
             self.remember_refusal(&event);
@@ -164,7 +164,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Returns whether the last health reading of a group is too old for a raise.
+    /// Returns whether the last health reading of a group is too old to raise the group's share.
     fn is_stale(&self, group: &str) -> bool {
         let now = self.ports.clock.now();
         self.watch.samples_of(group).back().is_none_or(|s| now.duration_since(s.at) > self.watch.max_sample_age())
@@ -182,7 +182,7 @@ impl RunLoop<'_> {
         let (clusters, clock) = (self.ports.clusters.clone(), self.ports.clock.clone());
         let (mut waits, mut lists) = (Vec::new(), BindingLists::new(&clusters, &*clock));
         for (done, wanted) in bindings.into_iter().enumerate() {
-            // The guard must not wait for a thousand bindings. The next decision has the rest.
+            // The guard must not wait for a thousand bindings. The next decision continues with the other bindings.
             if done > 0 && waits.is_empty() && self.observation_due(clock.now()) {
                 break;
             }

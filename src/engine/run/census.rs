@@ -1,5 +1,5 @@
-//! Lists the routes of many load balancers in parts, so that one list after the other takes a few calls instead of all
-//! lists hundreds at once. Do not decide here when the routes are listed.
+//! Lists the routes of many load balancers in parts: a few calls at a time, instead of hundreds of calls at once. Do
+//! not decide here when the routes are listed.
 
 use jiff::Timestamp;
 

@@ -10,7 +10,7 @@ use crate::domain::run::state::{Frozen, Phase};
 use crate::engine::{Ending, EngineError, untag};
 use crate::port::store::LockError;
 
-/// The time for which a marker that AWS accepted needs no read before its removal. A read takes as long.
+/// The time for which a marker that AWS accepted is not read again before its removal. A read would take as long.
 const JUST_MARKED: SignedDuration = SignedDuration::from_secs(1);
 
 impl RunLoop<'_> {

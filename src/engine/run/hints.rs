@@ -1,5 +1,6 @@
-//! Learns beside the loop which target groups may be unhealthy: from the EndpointSlices of their Services, and from
-//! CloudWatch. A hint only makes the group the next one to read. Without hints a run decides the same, but later.
+//! Finds out, in parallel with the loop, which target groups may be unhealthy: from the EndpointSlices of their
+//! Services, and from CloudWatch. A hint only makes the loop read the group next. Without hints, a run makes the same
+//! decisions, but later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const WATCH_AGAIN: Duration = Duration::from_secs(15);
 /// The time between two queries of CloudWatch, which has one value a minute.
 const COUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
-/// The time after which CloudWatch is queried again if it refused.
+/// The time after which CloudWatch is queried again if it refused a query.
 const COUNT_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// A message of the watch of one cluster.
@@ -76,7 +77,7 @@ impl Hints {
         hints
     }
 
-    /// Waits for a message of a watch; for ever if there is no watch.
+    /// Waits for a message of a watch. Waits forever if there is no watch.
     pub async fn wait(&mut self, clock: &dyn Clock) {
         match self.messages.recv().await {
             Some(message) => {
@@ -139,7 +140,9 @@ impl Hints {
                 self.counted = counts.into_keys().collect();
             }
             Err(why) => {
-                tracing::info!("CloudWatch does not help the guard: {why}");
+                tracing::info!(
+                    "CloudWatch cannot show unhealthy targets early ({why}); the guard reads target health as usual"
+                );
                 self.counted.clear();
                 self.count_at = now.saturating_add(COUNT_AGAIN).unwrap_or(Timestamp::MAX);
             }
@@ -161,7 +164,9 @@ async fn watch_cluster(
             let _ = messages.send((name.clone(), Ok((service.clone(), ready))));
         };
         let why = cluster.watch_endpoints(&services, &report).await;
-        tracing::info!("the EndpointSlices of cluster {name} are not watched: {why}");
+        tracing::info!(
+            "the EndpointSlices of cluster {name} cannot be watched ({why}); the guard reads target health as usual"
+        );
         let _ = messages.send((name.clone(), Err(())));
         clock.sleep(WATCH_AGAIN).await;
     }

@@ -1,4 +1,4 @@
-//! Runs commands and hooks in the background, beside the loop. Do not journal their start and end here.
+//! Runs commands and hooks in the background, in parallel with the loop. Do not journal their start and end here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

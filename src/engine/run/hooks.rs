@@ -1,5 +1,5 @@
-//! Starts commands and hooks, and journals their start and end. Commands and hooks run beside the loop, so that a slow
-//! one never delays the guard.
+//! Starts commands and hooks, and journals their start and end. Commands and hooks run in parallel with the loop, so
+//! that a slow command never delays the guard.
 
 use super::RunLoop;
 use crate::domain::decide;

@@ -126,8 +126,8 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Journals the changes that the last observation shows. `resume` decides about what is live now, and not about
-    /// what was live when an earlier process stopped.
+    /// Journals the changes that the last observation shows. After this, `resume` applies to the changes that are live
+    /// now, not to those that were live when an earlier process stopped.
     async fn journal_observed(&mut self) -> Result<(), EngineError> {
         if self.state.finished.is_some() {
             return Ok(());
@@ -154,7 +154,9 @@ impl RunLoop<'_> {
             if self.journal.is_flushed()
                 && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await
             {
-                tracing::warn!("a request that was carried out cannot be removed from the store: {error}");
+                tracing::warn!(
+                    "a request that was carried out cannot be removed from the store: {error}; it is not repeated"
+                );
             }
         }
         Ok(())
@@ -194,8 +196,8 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Journals the target counts if they changed. In a large run, each part of a round changes only some of the groups,
-    /// so the event has only these.
+    /// Journals the target counts if they changed. In a large run, each part of a round changes only some of the
+    /// groups, so the event has only these groups.
     async fn journal_health(&mut self) -> Result<(), EngineError> {
         let samples = self.watch.samples.iter().filter_map(|(arn, samples)| Some((arn, samples.back()?.counts)));
         let changed: BTreeMap<_, _> = samples

@@ -55,7 +55,7 @@ impl LargeBalancer {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the time between which the last group is unhealthy.
+    /// Returns the start and the end of the time in which the last group is unhealthy.
     fn unhealthy_time(&self) -> Option<(Timestamp, Timestamp)> {
         self.written().get(HEALTHY_WRITES).map(|(at, _)| (*at, *at + UNHEALTHY_TIME))
     }

@@ -1,5 +1,5 @@
-//! Queries the sources of metric gates and journals the results. Queries run beside the loop, so that a slow source
-//! never delays the guard.
+//! Queries the sources of metric gates and journals the results. Queries run in parallel with the loop, so that a slow
+//! source never delays the guard.
 
 use super::RunLoop;
 use crate::domain::decide::metrics;

@@ -1,4 +1,4 @@
-//! Runs metric queries in the background, beside the loop.
+//! Runs metric queries in the background, in parallel with the loop.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -57,13 +57,13 @@ pub struct RunLoop<'a> {
     pending_claim: Option<(Timestamp, Event)>,
     metric_queries: metric_queries::MetricQueries,
     hook_tasks: hook_tasks::HookTasks,
-    /// Whether this process restores the original shares. Then only another owner stops it.
+    /// Whether this process restores the original shares. If so, only another owner of the run stops this process.
     restores: bool,
     /// The run whose load balancers this run took over.
     replaced_run: Option<String>,
     /// The remarks of the finished run, the routes that are not restored, and the accepted changes.
     final_report: (Vec<String>, Vec<String>, Vec<String>),
-    /// What is read next, if an observation has several parts.
+    /// The hints that decide which groups are read next, if an observation has several parts.
     hints: hints::Hints,
     /// The slowdown of observations while AWS throttles.
     slowdown: PollSlowdown,

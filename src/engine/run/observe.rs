@@ -16,15 +16,15 @@ use crate::engine::Settings;
 use crate::engine::observation::{self, Part};
 use crate::port::store::{Heartbeat, OldestHealth};
 
-/// The interval at which all rules are counted between two steps. A new rule is not urgent there, and a count takes
-/// several calls. Before a raise and before the end of the run, the rules are counted in any case.
+/// The interval at which all rules are counted between two steps. A new rule is not urgent then, and a count takes
+/// several calls. Before a share is raised, and before the end of the run, the rules are always counted.
 const RULE_COUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// The interval at which the rules are counted while a route of the run is deleted and no rule replaces it.
 const REPLACEMENT_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 impl RunLoop<'_> {
-    /// Reads the autoscalers' limits while a raise waits, because the limits may explain the wait.
+    /// Reads the autoscalers' limits while the increase of a share waits, because the limits may explain the wait.
     pub(super) async fn read_autoscalers(&mut self, waits: &[Wait], now: Timestamp) {
         let due = self.autoscalers_read_at.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_mins(1));
         if due && waits.iter().any(|w| w.reason == WaitReason::RaiseGate) {
@@ -113,7 +113,8 @@ impl RunLoop<'_> {
         complete
     }
 
-    /// Chooses what the next part of a round reads. Groups with traffic, and groups that may be unhealthy, come first.
+    /// Chooses the resources that the next part of a round reads. Groups with traffic, and groups that may be
+    /// unhealthy, come first.
     fn next_part(&mut self) -> Part {
         let now = self.ports.clock.now();
         if self.settings.parts <= 1 {

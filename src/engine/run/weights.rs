@@ -1,5 +1,5 @@
 //! Puts the tags with the original weights again, before this process raises a share. A rollback from another machine
-//! removes them; without them, the next rollback from another machine would have no source.
+//! removes these tags. Without them, the next rollback from another machine would not know the original weights.
 
 use super::RunLoop;
 use crate::domain::run::event::{Event, Record, Started};
@@ -16,8 +16,8 @@ impl RunLoop<'_> {
         (continued, last.map(|record| record.event.clone()))
     }
 
-    /// Puts the tags again if they are missing. Journals the result if it differs from the last one: a run that lacks
-    /// the permission does not repeat this in each `cutover step`.
+    /// Puts the tags again if they are missing. Journals the result if it differs from the last result, so that a run
+    /// without the permission does not journal the failure in each `cutover step`.
     pub(super) async fn put_missing_weights(
         &mut self,
         (continued, last): (bool, Option<Event>),
@@ -43,7 +43,7 @@ impl RunLoop<'_> {
             return Ok(());
         }
         match self.journal(event).await {
-            // The tags help even if the journal cannot say so.
+            // The tags are useful even if the journal cannot record them.
             Err(EngineError::Store(why)) => {
                 tracing::warn!("{why}");
                 Ok(())

@@ -28,7 +28,8 @@ const LARGE_BATCH: usize = 50;
 const LARGE_BATCH_CHUNK: usize = 3;
 /// The maximum age of the observation for a blind write (a write without a read before it).
 const MAX_BLIND_AGE: SignedDuration = SignedDuration::from_mins(1);
-/// The calls that raises always leave in the bucket, so that a rollback can start at once even right after a raise.
+/// The calls that writes of larger shares always leave in the bucket, so that a rollback can start at once, even right
+/// after such a write.
 const RESERVED_CALLS: f64 = 8.0;
 /// The number of refusals in a row after which a route counts as refused.
 const MAX_REFUSALS: u32 = 3;
@@ -92,8 +93,8 @@ impl Executor {
     }
 
     /// Reads the routes and compares them with the expected content. Returns outcomes for routes that need no write,
-    /// and the writes for the others. Stores the new readings in `watch`, so that an older reading does not contradict
-    /// them.
+    /// and the writes for the other routes. Stores the new readings in `watch`, so that an older reading does not
+    /// contradict them.
     pub async fn prepare(
         &mut self,
         ports: &Ports,
@@ -346,8 +347,8 @@ impl Executor {
 }
 
 /// Returns how many calls the bucket must allow before the next chunk of a large batch is sent. Each chunk costs a
-/// decision about the whole run, so that chunks of one write would make a thousand routes cost a million. The wait for
-/// these calls is at most a second, because requests and the guard also wait.
+/// decision about the whole run, so with chunks of one write, a thousand routes would cost a thousand such decisions.
+/// The wait for these calls is at most a second, because requests and the guard also wait.
 fn smallest_chunk(writes: &[Write]) -> usize {
     if is_large(writes) { LARGE_BATCH_CHUNK } else { 1 }
 }
@@ -366,8 +367,8 @@ fn recent_content(state: &State, watch: &Observed, id: &RouteId, now: Timestamp)
     live.equivalent(&route.confirmed).then(|| live.clone())
 }
 
-/// Returns whether someone else wrote a split: the split is not the last confirmed one, not an earlier one, and not one
-/// that this run sent.
+/// Returns whether someone else wrote a split: the split is neither the last confirmed split, nor an earlier split, nor
+/// a split that this run sent.
 fn is_foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
     let sent =

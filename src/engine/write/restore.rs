@@ -29,7 +29,7 @@ use crate::port::WriteError;
 use crate::port::store::Store;
 
 /// The maximum number of writes in progress: twice the burst that AWS accepts ([`Rate`]). Each write needs 64 kB of
-/// buffers. More writes would not end earlier, because the next write is sent as soon as one gets a response.
+/// buffers. More writes would not end earlier, because the next write is sent as soon as another write gets a response.
 const MAX_PARALLEL: usize = 40;
 /// The longest duration of one loop iteration.
 const MAX_ITERATION_TIME: SignedDuration = SignedDuration::from_secs(1);
@@ -49,7 +49,7 @@ enum CallResult {
 /// A write that was sent and must be read back.
 struct PendingReadBack {
     prepared: Box<PreparedWrite>,
-    /// The reason why the write got no response; `None`: AWS accepted the write.
+    /// The reason why the write got no response; `None` if AWS accepted the write.
     unanswered: Option<String>,
     since: Timestamp,
     /// The time of the next read.
@@ -115,8 +115,8 @@ impl InFlight {
         self.calls.push(marker.write.map(CallResult::Marked).boxed());
     }
 
-    /// Waits until AWS has accepted the marker, but not until it is read back. Returns when AWS accepted it; `None`: the
-    /// marker was not put. Returns at once if it is not being put.
+    /// Waits until AWS has accepted the marker, but not until the marker is read back. Returns when AWS accepted the
+    /// marker; `None` if it was not put. Returns at once if the marker is not being put.
     pub async fn wait_for_marker(&mut self) -> Option<Timestamp> {
         while let Some(mut accepted) = self.marking.clone() {
             tokio::select! {
@@ -314,7 +314,7 @@ impl InFlight {
         state.routes.get(id).is_some_and(|r| r.open_writes.is_some()).then_some(event)
     }
 
-    /// Returns the time when more of these writes may be sent; `None`: all are in progress.
+    /// Returns the time when more of these writes may be sent; `None` if all are in progress.
     pub fn next_send_at(&self, executor: &Executor, writes: &[Write], now: Timestamp) -> Option<Timestamp> {
         let left = writes.iter().filter(|w| !self.contains(&w.route));
         let first = left.map(|w| executor.backoffs.get(&w.route).map_or(now, |(_, at)| *at)).min()?;
@@ -323,8 +323,9 @@ impl InFlight {
 }
 
 /// Prepares a write without a read before it. Requires that the route was read as journalled less than a minute ago: by
-/// this process, or at `verified_at` by the previous process. Returns `None` if that is not the case, or if the write
-/// would change nothing, because a read must show that. Also returns `None` for a stage, which is not urgent.
+/// this process, or at `verified_at` by the previous process. Returns `None` if the route was not read so recently, or
+/// if the write seems unnecessary, because only a read can confirm this. Also returns `None` for a stage of a rollback,
+/// which is not urgent.
 pub fn prepare_blind_write(
     state: &State,
     watch: &Observed,

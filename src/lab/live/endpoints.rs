@@ -41,7 +41,7 @@ async fn metrics_call(model: SharedModel, request: Request<Incoming>) -> Result<
         let parameters = request.uri().query().map_or_else(|| form.clone(), |query| format!("{query}&{form}").into());
         let asked = InstantQuery::from_form(&parameters);
         let (real, speed) = (Timestamp::now(), model.clock().speed());
-        // The time of a query is real time; the lab's is as long ago in its own time.
+        // The time of a query is in real time. Its age is converted to the lab's time.
         let answer = model.call(|world, now| {
             let age = asked.time.map_or(SignedDuration::ZERO, |time| real.duration_since(time));
             let at = now.checked_sub(age.mul_f64(speed)).unwrap_or(now);

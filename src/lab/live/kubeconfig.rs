@@ -15,8 +15,8 @@ pub struct Context {
     pub server: String,
 }
 
-/// Returns the text of the kubeconfig. The first context is the current one. All users share one token, which the lab
-/// does not check.
+/// Returns the text of the kubeconfig. The first context is the current context. All users share one token, which the
+/// lab does not check.
 pub fn text(contexts: &[Context]) -> String {
     let clusters: Vec<Value> =
         contexts.iter().map(|c| json!({"name": c.name, "cluster": {"server": c.server}})).collect();

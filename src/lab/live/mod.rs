@@ -81,7 +81,7 @@ impl LiveLab {
         environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
         environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
         environment.push((substitute::PROMETHEUS.into(), metrics.url()));
-        // Nothing resolves the hosts of a plan to listeners, so every probe goes to the first one.
+        // Nothing resolves the hosts of a plan to listeners, so every probe goes to the first listener.
         environment.extend(listeners.first().map(|d| (substitute::PROBE.into(), d.url.clone())));
         environment.extend(listeners.iter().map(|d| (variable_name(d), d.url.clone())));
         let ticker = Ticker::start(model.clone(), pods, clock_task);

@@ -62,7 +62,7 @@ impl Pods {
         self.directory.clone()
     }
 
-    /// Starts and stops servers so that exactly the live pods in `places` have one.
+    /// Starts and stops servers so that exactly the live pods in `endpoints` have a server.
     pub async fn sync(&mut self, model: &SharedModel, endpoints: Vec<PodEndpoint>) -> io::Result<()> {
         let living: BTreeMap<PodId, PodEndpoint> =
             endpoints.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();

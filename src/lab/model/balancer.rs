@@ -25,7 +25,8 @@ pub(crate) struct Balancer {
     pub created: Timestamp,
     pub attributes: Pairs,
     pub tags: Pairs,
-    /// For each group, how many requests of the managed routes it is still owed. Keeps the sum over all routes exact.
+    /// For each group, how many more requests of the managed routes it should have received so far. This keeps the sum
+    /// over all routes exact.
     pub owed: BTreeMap<usize, f64>,
 }
 

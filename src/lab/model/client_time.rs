@@ -1,4 +1,4 @@
-//! The clock of a program that asks the lab while the lab's own time is faster: `cutover lab --speed`.
+//! Converts the times of programs that call the lab, for a lab whose time is faster than theirs: `cutover lab --speed`.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,8 +14,8 @@ pub(super) struct ClientTime {
 }
 
 impl World {
-    /// Says that the programs which call the lab have clocks of their own: the lab is `speed` times faster since
-    /// `start`.
+    /// Sets that the programs which call the lab have clocks of their own, and that the lab has been `speed` times
+    /// faster since `start`.
     pub fn set_client_speed(&mut self, start: Timestamp, speed: f64) {
         self.client_time = Some(ClientTime { start, speed });
     }

@@ -56,7 +56,7 @@ pub(crate) struct DeploymentBehaviour {
     pub pre_stop: Duration,
     /// Number of replicas at the start, which is enough for all traffic.
     pub full_replicas: u32,
-    /// Number of replicas that the HPA requests; `None`: computed from the cluster's share.
+    /// Number of replicas that the HPA requests; `None` if it is computed from the cluster's share.
     pub desired_replicas: Option<u32>,
     /// When the HPA began to request fewer replicas than there are.
     pub surplus_since: Option<jiff::Timestamp>,

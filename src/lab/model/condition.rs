@@ -43,7 +43,7 @@ impl Condition {
     }
 }
 
-/// Returns whether a text matches a pattern, in which `*` matches any characters and `?` exactly one.
+/// Returns whether a text matches a pattern, in which `*` matches any characters and `?` exactly one character.
 fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry = None;

@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Returns how a pod answers a request. With a fault that lets some requests fail, the number of earlier requests
-    /// decides which ones fail.
+    /// decides which requests fail.
     pub fn respond(&self, pod: PodId, requester: super::Requester) -> super::PodAnswer {
         self.pods.get(pod.0 as usize).map_or(super::PodAnswer::Refused, |p| p.answer(requester))
     }

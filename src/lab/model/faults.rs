@@ -16,7 +16,7 @@ use crate::base::time::later;
 use crate::lab::scenario::fault::{Fault, GateResult, ShareReached};
 use crate::lab::scenario::places::Places;
 
-/// The faults of the scenario, and the ones that are active now.
+/// The faults of the scenario, and the faults that are active now.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub list: Vec<Fault>,
@@ -36,9 +36,10 @@ pub(crate) struct Faults {
     pub throttled: u32,
     /// Remaining fraction of the token buckets' burst and fill rate, 0–1.
     pub capacity: f64,
-    /// How old the state is that reads return.
+    /// The age of the state that reads return.
     pub stale: Duration,
-    /// Writes that will get no response: for each, the delay after which it takes effect; `None`: it never does.
+    /// Writes that will get no response: for each, the delay after which it takes effect; `None` if it never takes
+    /// effect.
     pub unanswered_writes: Vec<Option<Duration>>,
     /// If set, the process must crash now and restart after this time.
     pub crash: Option<Duration>,
@@ -115,7 +116,7 @@ impl World {
     fn has_reached_share(&self, wanted: &ShareReached) -> bool {
         let Some(cluster) = self.cluster_index(&wanted.cluster) else { return false };
         let Some((low, high)) = self.written_share_range(cluster) else { return false };
-        // Weights are integers: half a percentage point counts as reached.
+        // Weights are integers, so a share counts as reached at a difference of half a percentage point.
         wanted.at_least.is_none_or(|least| low * 100.0 >= least - 0.5)
             && wanted.at_most.is_none_or(|most| high * 100.0 <= most + 0.5)
     }

@@ -49,7 +49,7 @@ impl World {
         Ok(())
     }
 
-    /// Deletes a rule, and creates a new one with another priority and the actions that the rule had at the start of
+    /// Deletes a rule, and creates a new rule with another priority and the actions that the rule had at the start of
     /// the lab.
     pub(super) fn apply_foreign_remake(&mut self, remake: &RemakeRule) -> Result<(), String> {
         let RemakeRule { load_balancer, listener, priority, to } = remake.clone();
@@ -112,7 +112,7 @@ impl World {
         let own = &mut self.routes[route];
         let before = std::mem::replace(&mut own.actions, actions);
         let groups = |actions: &[Value]| weights(actions).into_iter().map(|w| w.0.to_owned()).collect::<BTreeSet<_>>();
-        // Only other groups change attachments, and most writes change only weights.
+        // Attachments change only if the groups change, and most writes change only weights.
         let same_groups = groups(&before) == groups(&own.actions);
         own.earlier_actions.push((now, before));
         if own.earlier_actions.len() > 64 {

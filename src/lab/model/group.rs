@@ -28,7 +28,8 @@ pub(crate) struct Group {
     pub check: HealthCheckSettings,
     pub attributes: Pairs,
     pub tags: Pairs,
-    /// Indices of the load balancers that use the group. Targets are checked only if at least one does.
+    /// Indices of the load balancers that use the group. Targets are checked only if at least one load balancer uses
+    /// the group.
     pub attached: Vec<usize>,
     /// The registered targets, by IP address or instance id, and port.
     pub targets: BTreeMap<(Arc<str>, u16), RegisteredTarget>,
@@ -173,7 +174,7 @@ impl Group {
     }
 
     /// Returns the target of the next request. Healthy targets take turns; if none is healthy, all unhealthy targets do
-    /// (fail-open). `None`: the load balancer answers 503.
+    /// (fail-open); `None` if the load balancer answers 503.
     pub fn next_target(&mut self, ip_of: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
         if self.routable.is_none() {
             let pick = |wanted: fn(&LabTargetState) -> bool| -> Vec<Destination> {

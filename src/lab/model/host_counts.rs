@@ -1,5 +1,5 @@
 //! The counts of healthy and unhealthy targets that CloudWatch has: one sample a minute, available a minute later. A
-//! sample is taken only when somebody asks, at most once a minute.
+//! sample is taken only when a client reads the counts, at most once a minute.
 
 use std::collections::VecDeque;
 

@@ -52,7 +52,7 @@ pub enum Delivery {
 /// A request of a client to a load balancer.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientRequest<'a> {
-    /// Name of the load balancer; empty means the first one that listens on the port.
+    /// Name of the load balancer; empty means the first load balancer that listens on the port.
     pub load_balancer: &'a str,
     /// Port of the listener in the plan, not on loopback.
     pub port: u16,
@@ -182,13 +182,13 @@ pub struct ApiCall {
     pub operation: String,
     /// Whether the call is a write.
     pub mutating: bool,
-    /// Who made the call.
+    /// The author of the call.
     pub caller: Caller,
     /// `ok`, an error code, or how the call was lost.
     pub outcome: String,
 }
 
-/// Who made an API call.
+/// The author of an API call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// A client outside the lab: this tool, or a person's CLI.

@@ -14,11 +14,11 @@ const RESPONSE_TIME: Duration = Duration::from_millis(3);
 /// A simulated pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
-    /// Index of the cluster; `None`: the server runs outside the plan's clusters.
+    /// Index of the cluster; `None` if the server runs outside the plan's clusters.
     pub cluster: Option<usize>,
     pub namespace: String,
     pub name: Arc<str>,
-    /// Name of the Deployment that owns the pod; empty without one.
+    /// Name of the Deployment that owns the pod; empty if no Deployment owns it.
     pub deployment: String,
     /// Hash of the pod template.
     pub template: String,
@@ -63,9 +63,8 @@ pub(crate) struct ErrorFault {
     /// Percentage of the requests that fail, 0–100.
     pub percent: u32,
     pub clients_only: bool,
-    /// The sum of the percentages of failing requests so far: a request fails when the sum reaches 100. This is a `Cell`,
-    /// because a request changes nothing else
-    /// in the model.
+    /// The sum of the percentages of failing requests so far: a request fails when the sum reaches 100. This is a
+    /// `Cell`, because a request changes nothing else in the model.
     pub due: Cell<u32>,
 }
 

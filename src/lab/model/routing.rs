@@ -14,7 +14,7 @@ use super::balancer::{number, weights};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EffectiveAction {
     pub action: FinalAction,
-    /// Seconds for which a cookie binds a client to its group; `None`: no group stickiness.
+    /// Seconds for which a cookie binds a client to its group; `None` means no group stickiness.
     pub sticky: Option<u64>,
 }
 

@@ -100,7 +100,7 @@ struct ForwardedRequest {
     second: i64,
     /// Response time in milliseconds.
     millis: u32,
-    /// HTTP status of the response; `None`: the target did not answer.
+    /// HTTP status of the response; `None` if the target did not answer.
     status: Option<u16>,
 }
 

@@ -1,4 +1,5 @@
-//! Which faults of the scenario have not happened, and why: a rehearsal without its fault proves nothing.
+//! Finds the faults of the scenario that have not happened, and the reasons, because a rehearsal without its fault
+//! proves nothing.
 
 use super::World;
 use crate::base::duration::format_exact;
@@ -48,8 +49,8 @@ impl World {
         }
     }
 
-    /// Returns the result of a gate that the scenario sets, and records that the run asked for it; `None`: the gate has
-    /// its own result.
+    /// Returns the result of a gate that the scenario sets, and records that the run asked for it; `None` if the gate
+    /// has its own result.
     pub(crate) fn ask_gate(&mut self, gate: &str) -> Option<GateResult> {
         let (result, fault) = *self.faults.gates.get(gate)?;
         self.faults.effects[fault] = Effect::Happened;

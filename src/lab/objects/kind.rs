@@ -113,7 +113,7 @@ static CONTROLLER_BINDING: Resource = resource(Kind::TargetGroupBinding, "elbv2.
 /// The resource TargetGroupBinding of EKS Auto Mode.
 static AUTO_MODE_BINDING: Resource = resource(Kind::TargetGroupBinding, "eks.amazonaws.com", "v1", BINDING_NAMES);
 
-/// Returns every resource that a cluster serves, with TargetGroupBinding as the last one.
+/// Returns every resource that a cluster serves, with TargetGroupBinding as the last resource.
 pub fn resources(auto_mode: bool) -> impl Iterator<Item = &'static Resource> {
     BUILT_IN_RESOURCES.iter().chain([if auto_mode { &AUTO_MODE_BINDING } else { &CONTROLLER_BINDING }])
 }

@@ -37,7 +37,7 @@ impl StoredObject {
     }
 }
 
-/// What happened to an object.
+/// The kind of a change of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// The object was created.
@@ -64,7 +64,7 @@ impl ChangeKind {
 pub struct Change {
     /// The resourceVersion of the change.
     pub revision: u64,
-    /// What happened to the object.
+    /// The kind of the change.
     pub change_kind: ChangeKind,
     /// Kind of the object.
     pub kind: Kind,
@@ -171,7 +171,7 @@ impl Objects {
         from_first.into_iter().flatten().take_while(move |((ns, _), _)| namespace.is_none_or(|n| n == ns))
     }
 
-    /// Returns the objects of a kind whose JSON contains `text`, in all namespaces. Does not parse the others.
+    /// Returns the objects of a kind whose JSON contains `text`, in all namespaces. Does not parse the other objects.
     pub fn containing(&self, kind: Kind, text: &str) -> impl Iterator<Item = Value> {
         self.stored_in(kind, None).filter(move |(_, v)| v.contains(text)).map(|(_, v)| v.decode())
     }

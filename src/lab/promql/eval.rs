@@ -18,14 +18,14 @@ pub(super) enum Value {
     Vector(Vec<Series>),
 }
 
-/// What an expression is evaluated against.
+/// The lab and the time for which an expression is evaluated.
 pub(super) struct Evaluation<'a> {
     pub world: &'a World,
     pub at: Timestamp,
 }
 
 impl Evaluation<'_> {
-    /// Returns the value of an expression, or what the lab cannot evaluate.
+    /// Returns the value of an expression, or as an error the part that the lab cannot evaluate.
     pub fn value(&self, expression: &Expr) -> Result<Value, String> {
         match expression {
             Expr::NumberLiteral(number) => Ok(Value::Scalar(number.val)),
@@ -171,7 +171,8 @@ fn map(all: Vec<Series>, change: impl Fn(f64) -> f64) -> Vec<Series> {
     all.into_iter().map(|one| Series { value: change(one.value), ..one }).collect()
 }
 
-/// Keeps the labels of `by`, or those that are not of `without`; none without either.
+/// Returns the labels that an aggregation keeps: the labels in `by`, or the labels that are not in `without`. Without
+/// `by` and `without`, it keeps no labels.
 fn kept(labels: Labels, modifier: Option<&LabelModifier>) -> Labels {
     let Some(modifier) = modifier else { return Labels::new() };
     let named = |label: &str| modifier.labels().labels.iter().any(|name| name == label);
@@ -201,7 +202,8 @@ fn calculation(operator: &str) -> Option<fn(f64, f64) -> f64> {
     })
 }
 
-/// Returns the left vector, and those of the right with other labels.
+/// Returns the series of the left vector, and the series of the right vector whose labels no series of the left vector
+/// has.
 fn or(left: Value, right: Value) -> Result<Value, String> {
     let (Value::Vector(mut left), Value::Vector(right)) = (left, right) else {
         return Err("both sides of `or` are vectors, for example vector(0)".into());

@@ -1,8 +1,8 @@
 //! Instant queries of the HTTP API of Prometheus, over the lab's counters, so that the metric gates of a plan can be
-//! tried in the lab as they stand in the plan.
+//! tried in the lab without a change.
 //!
-//! The parser is that of a crate; evaluated is a subset, and every other query is an error that names what it lacks.
-//! Do not add storage or scraping here.
+//! A crate parses the queries. The lab evaluates a subset of PromQL; every other query gets an error that names the
+//! missing part. Do not add storage or scraping here.
 
 mod eval;
 mod series;
@@ -26,7 +26,7 @@ pub const PATH: &str = "/api/v1/query";
 pub struct InstantQuery {
     /// The expression.
     pub query: String,
-    /// The time of the evaluation; `None`: now.
+    /// The time of the evaluation; `None` means now.
     pub time: Option<Timestamp>,
 }
 

@@ -1,5 +1,5 @@
-//! The series of the lab, by the name of a metric. The names of a plan are those of its own Prometheus, so any counter
-//! of requests and any histogram has the lab's numbers.
+//! Finds the series of the lab by the name of a metric. A plan uses the metric names of its own Prometheus, so every
+//! name of a counter of requests or of a histogram leads to the lab's numbers.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::lab::model::{GroupCounters, RESPONSE_TIME_BUCKETS, World};
 /// Labels, except the name of the metric.
 pub(super) type Labels = BTreeMap<String, String>;
 
-/// The memory of each container, and its limit: half of it is used.
+/// The memory of each container, and its limit. A container uses half of the limit.
 const MEMORY: [(&str, f64); 2] = [
     ("container_memory_working_set_bytes", 256.0 * 1024.0 * 1024.0),
     ("container_spec_memory_limit_bytes", 512.0 * 1024.0 * 1024.0),
@@ -24,10 +24,10 @@ pub(super) struct Series {
     pub value: f64,
 }
 
-/// Returns the values of the matching series: counters count what happened from `from` to before `to`.
+/// Returns the values of the matching series. Counters count what happened from `from` (included) to `to` (excluded).
 ///
 /// # Errors
-/// Returns which metrics the lab has, if it does not have this one.
+/// Returns which metrics the lab has, if it does not have this metric.
 pub(super) fn find(
     world: &World,
     name: &str,
@@ -65,7 +65,7 @@ pub(super) fn start(to: Timestamp) -> Timestamp {
     to.checked_sub(SignedDuration::from_hours(24)).unwrap_or(to)
 }
 
-/// The series of a group, each with the label that tells it from the others.
+/// Returns the series of a group, each with the label that distinguishes it from the other series.
 #[allow(clippy::cast_precision_loss)] // numbers of requests
 fn of_group(name: &str, counters: &GroupCounters) -> Vec<(Option<(String, String)>, f64)> {
     let label = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));
@@ -87,7 +87,7 @@ fn of_group(name: &str, counters: &GroupCounters) -> Vec<(Option<(String, String
         return vec![(None, counters.answered() as f64)];
     }
     let failed = counters.errors + counters.unanswered;
-    // The scraped counters have the class of a status.
+    // The counters that Prometheus scrapes from the lab have the class of a status, not the status.
     let codes = if name.starts_with("lab_") { ["2xx", "5xx"] } else { ["200", "500"] };
     [(codes[0], counters.requests - failed), (codes[1], failed)]
         .map(|(code, count)| (label("code", code), count as f64))
@@ -104,7 +104,7 @@ fn is_match(matchers: &Matchers, labels: &Labels) -> bool {
     all(&matchers.matchers) && either
 }
 
-/// Returns the lab's label for one of a query.
+/// Returns the name in the lab of a label in a query.
 fn label(name: &str) -> &str {
     match name {
         name if name.contains("code") || name.contains("status") => "code",

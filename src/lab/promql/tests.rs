@@ -19,8 +19,8 @@ fn at(seconds: i64) -> Timestamp {
     START + SignedDuration::from_secs(seconds)
 }
 
-/// 500 requests to blue at first. Then, within the second minute, 90 to blue, of which 3 fail, and 10 to green, which
-/// answers slowly, and once not at all.
+/// Returns a lab with 500 requests to blue at first. Within the second minute, it has 90 requests to blue, of which 3
+/// fail, and 10 requests to green, which answers slowly, and once not at all.
 fn world() -> World {
     let mut world = World::new(&plan(), &Scenario::default(), 1, START).expect("a lab");
     let group = |world: &World, name: &str| {
@@ -37,7 +37,7 @@ fn world() -> World {
     world
 }
 
-/// The single number that a query finds at the end of the second minute; `None`: nothing.
+/// Returns the single number that a query finds at the end of the second minute; `None` if the query finds nothing.
 fn number(query: &str) -> Option<f64> {
     let response = respond(&world(), query, at(120));
     let body: Json = serde_json::from_slice(response.body()).expect("JSON");

@@ -58,7 +58,7 @@ pub struct Fault {
     /// Another operator or tool deletes a rule.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "delete-rule")]
     pub delete_rule: Option<RuleRef>,
-    /// Another operator or tool deletes a rule and creates a new one with another priority and the actions that the
+    /// Another operator or tool deletes a rule and creates a new rule with another priority and the actions that the
     /// rule had at the start, as Terraform does.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "remake-rule")]
     pub remake_rule: Option<RemakeRule>,
@@ -92,7 +92,7 @@ pub struct Trigger {
     /// Start the fault when a cluster has reached this share on every route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<ShareReached>,
-    /// Additional delay before the fault starts; omitted: none.
+    /// Additional delay before the fault starts. The default is no delay.
     pub after: Period,
 }
 

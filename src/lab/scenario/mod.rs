@@ -26,7 +26,7 @@ pub enum ScenarioError {
         line: u64,
         /// Column of the error, from 1.
         column: u64,
-        /// What is wrong, and which values are valid.
+        /// The description of the error, with the valid values.
         message: String,
     },
     /// An error that concerns the whole file, such as its size.
@@ -40,11 +40,11 @@ pub enum ScenarioError {
     /// An entry is not valid or does not fit the plan.
     #[error("{place}: {path}: {message}")]
     Entry {
-        /// File and line of the entry, such as `faults.yaml:7`; without a file: the name of the scenario.
+        /// File and line of the entry, such as `faults.yaml:7`, or the name of a scenario without a file.
         place: String,
         /// Path of the entry, such as `spec.faults[2].kill.cluster`.
         path: String,
-        /// What is wrong, and which values are valid.
+        /// The description of the error, with the valid values.
         message: String,
     },
 }
@@ -104,7 +104,8 @@ impl Scenario {
     }
 }
 
-/// Removes the place, which is before the message, and adds the known field that an unknown one is close to.
+/// Removes the place at the start of a message. If the message is about an unknown field, adds the known field with a
+/// similar name.
 fn readable(message: &str, line: u64, column: u64) -> String {
     let message = message.replace(&format!(" at line {line}, column {column}"), "");
     let mut names = message.split('`').skip(1).step_by(2);

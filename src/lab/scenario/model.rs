@@ -79,17 +79,17 @@ pub struct Spec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LoadBalancer {
-    /// Name of the load balancer; omitted: every load balancer of the plan.
+    /// Name of the load balancer. The default is every load balancer of the plan.
     pub name: Option<String>,
     /// Attributes such as `load_balancing.cross_zone.enabled`.
     pub attributes: BTreeMap<String, String>,
     /// Tags, such as those of a controller or of Terraform.
     pub tags: BTreeMap<String, String>,
-    /// Group stickiness of every forward action; omitted: off.
+    /// Group stickiness of every forward action. The default is no stickiness.
     pub stickiness: Option<Stickiness>,
-    /// Third-party target groups in every action, with their weights; omitted: `NAME-default` at 0.
+    /// Third-party target groups in every action, with their weights. The default is `NAME-default` at 0.
     pub third_party: Option<BTreeMap<String, u16>>,
-    /// Listeners; omitted: as the plan implies.
+    /// Listeners. By default, they are as the plan implies.
     pub listeners: Vec<Listener>,
 }
 
@@ -107,9 +107,9 @@ pub struct Stickiness {
 pub struct Listener {
     /// Port, 1–65535.
     pub port: u16,
-    /// `HTTP` or `HTTPS`; omitted: `HTTPS` on 443, else `HTTP`.
+    /// `HTTP` or `HTTPS`. The default is `HTTPS` on 443, else `HTTP`.
     pub protocol: Option<String>,
-    /// Rules, and the default action as an entry without a priority; omitted: as the plan implies.
+    /// Rules, and the default action as an entry without a priority. By default, they are as the plan implies.
     #[serde(default)]
     pub rules: Vec<Rule>,
     /// Tags of the listener.
@@ -121,20 +121,21 @@ pub struct Listener {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rule {
-    /// Priority, 1–50000; omitted: the default action.
+    /// Priority, 1–50000. An entry without a priority is the default action.
     pub priority: Option<u32>,
     /// Path patterns, up to five.
     pub paths: Vec<String>,
     /// Host patterns.
     pub hosts: Vec<String>,
-    /// The plan's workload whose target groups the rule forwards to; omitted: the first workload on the load balancer.
+    /// The plan's workload whose target groups the rule forwards to. The default is the first workload on the load
+    /// balancer.
     pub workload: Option<String>,
-    /// Weights by cluster (for its target groups) or by name of a target group; omitted: according to the shares at the
-    /// start.
+    /// Weights by cluster (for its target groups) or by name of a target group. By default, the weights follow the shares
+    /// at the start.
     pub weights: Option<BTreeMap<String, u16>>,
-    /// Group stickiness of this action; omitted: as in the load balancer's settings.
+    /// Group stickiness of this action. The default is the setting of the load balancer.
     pub stickiness: Option<Stickiness>,
-    /// HTTP status of a fixed response; omitted: the rule forwards.
+    /// HTTP status of a fixed response. Without a status, the rule forwards.
     pub fixed_response: Option<u16>,
 }
 
@@ -142,9 +143,9 @@ pub struct Rule {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TargetGroup {
-    /// Cluster of the target groups; omitted: any cluster.
+    /// Cluster of the target groups. The default is any cluster.
     pub cluster: Option<String>,
-    /// Name of the target group; omitted: any name.
+    /// Name of the target group. The default is any name.
     pub name: Option<String>,
     /// Health check settings.
     pub health_check: HealthCheck,
@@ -152,9 +153,10 @@ pub struct TargetGroup {
     pub attributes: BTreeMap<String, String>,
     /// Tags of the target group.
     pub tags: BTreeMap<String, String>,
-    /// Whether the target group is attached at the start; omitted: yes.
+    /// Whether the target group is attached at the start. The default is `true`.
     pub attached: Option<bool>,
-    /// Type of the targets: `ip`, `instance`, or `lambda` for an old side; omitted: the plan's `binding.targetType`.
+    /// Type of the targets: `ip`, `instance`, or `lambda` for an old side. The default is the plan's
+    /// `binding.targetType`.
     pub target_type: Option<TargetType>,
 }
 
@@ -197,7 +199,8 @@ pub struct Cluster {
     /// Kubernetes version, such as `1.33`.
     pub version: Option<String>,
     /// Whether the cluster is in EKS Auto Mode, where bindings have the API group `eks.amazonaws.com`, and targets are
-    /// registered only in target groups with the tag `eks:eks-cluster-name`. Groups with a binding at the start have it.
+    /// registered only in target groups with the tag `eks:eks-cluster-name`. Groups with a binding at the start have
+    /// this tag.
     pub auto_mode: bool,
     /// Fields of TargetGroupBinding's `spec` that the cluster's CRD does not have, such as `vpcID`.
     pub missing_binding_fields: Vec<String>,
@@ -223,14 +226,14 @@ pub struct Workload {
     pub health_status: Option<u16>,
     /// Whether pods have the readiness gates of the load balancer controller.
     pub readiness_gates: Option<bool>,
-    /// The HorizontalPodAutoscaler of the workload; omitted: none.
+    /// The HorizontalPodAutoscaler of the workload. By default, there is no HPA.
     pub hpa: Option<Hpa>,
     /// The TargetGroupBinding of the workload at the start.
     pub binding: Option<Binding>,
-    /// Whether the cluster has the workload; `false`: it has no such Service.
+    /// Whether the cluster has the workload. With `false`, the cluster does not have the Service of the workload.
     pub exists: Option<bool>,
-    /// The GitOps tool that manages the objects of the workload; omitted: Argo CD if the plan has `mode: verify`,
-    /// otherwise none.
+    /// The GitOps tool that manages the objects of the workload. The default is Argo CD if the plan has `mode: verify`,
+    /// otherwise no tool.
     pub owner: Option<GitOps>,
 }
 
@@ -242,8 +245,8 @@ pub struct Hpa {
     pub min: u32,
     /// The value of `maxReplicas`.
     pub max: u32,
-    /// Number of replicas that the HPA requests whatever the load; omitted: the initial replicas times the cluster's
-    /// share.
+    /// Number of replicas that the HPA requests whatever the load. The default is the initial replicas times the
+    /// cluster's share.
     pub wants: Option<u32>,
 }
 
@@ -251,12 +254,12 @@ pub struct Hpa {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Binding {
-    /// Whether the binding exists at the start; omitted: yes in `from`, in clusters with traffic at the start, and if
-    /// the plan has `mode: verify`.
+    /// Whether the binding exists at the start. By default, it exists in `from`, in clusters with traffic at the start,
+    /// and if the plan has `mode: verify`.
     pub exists: Option<bool>,
     /// The value of `multiClusterTargetGroup`.
     pub multi_cluster: bool,
-    /// Name or ARN of another target group that the binding refers to; omitted: the group in the plan.
+    /// Name or ARN of another target group that the binding refers to. The default is the group in the plan.
     pub target_group: Option<String>,
 }
 
@@ -270,7 +273,7 @@ pub enum GitOps {
     Helm,
     /// Flux, which sets its labels.
     Flux,
-    /// No such tool.
+    /// No tool manages the objects.
     None,
 }
 
@@ -338,8 +341,8 @@ pub struct Bucket {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Load {
-    /// Requests per second of the lab's time, over all routes; omitted: 1500 per second of real time, or in virtual
-    /// time 20,000 per step.
+    /// Requests per second of the lab's time, over all routes. The default is 1500 per second of real time, or in
+    /// virtual time 20,000 per step.
     pub requests_per_second: Option<f64>,
     /// Number of distinct clients, each with its own cookie.
     pub clients: u32,

@@ -13,11 +13,11 @@ use super::period::Period;
 pub struct Kill {
     /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// Name of the workload in the plan; omitted: all workloads.
+    /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods; omitted: all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -28,13 +28,13 @@ pub struct Kill {
 pub struct Slow {
     /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// Name of the workload in the plan; omitted: all workloads.
+    /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods; omitted: all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
     /// Delay that is added to the response time.
     pub by: Period,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -45,18 +45,18 @@ pub struct Slow {
 pub struct Errors {
     /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// Name of the workload in the plan; omitted: all workloads.
+    /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods; omitted: all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
-    /// HTTP status of the error responses; omitted: 500.
+    /// HTTP status of the error responses. The default is 500.
     pub status: Option<u16>,
-    /// Percentage of the requests that fail; omitted: all.
+    /// Percentage of the requests that fail. The default is all requests.
     pub requests: Option<u32>,
     /// Whether only clients get errors, while health checks still pass.
     #[serde(default)]
     pub clients_only: bool,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -67,15 +67,15 @@ pub struct Errors {
 pub struct Flap {
     /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// Name of the workload in the plan; omitted: all workloads.
+    /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods; omitted: all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
     /// How long the pods are down each time.
     pub down: Period,
     /// How long the pods are up between two outages.
     pub up: Period,
-    /// Number of outages; omitted: no limit.
+    /// Number of outages. The default is no limit.
     pub times: Option<u32>,
 }
 
@@ -85,7 +85,7 @@ pub struct Flap {
 pub struct Scale {
     /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// Name of the workload in the plan; omitted: all workloads.
+    /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
     /// New value of the Deployment's `replicas`.
     pub replicas: Option<u32>,
@@ -101,9 +101,9 @@ pub struct Scale {
 pub struct Deploy {
     /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// Name of the workload in the plan; omitted: all workloads.
+    /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// HTTP status with which the new version responds to health checks; omitted: 200.
+    /// HTTP status with which the new version responds to health checks. The default is 200.
     pub health_status: Option<u16>,
 }
 
@@ -115,16 +115,16 @@ pub struct Partition {
     pub cluster: Option<String>,
     /// Whether the AWS API is unreachable.
     pub aws: bool,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// The verb `repair`: ends all lasting faults, or the ones of one cluster.
+/// The verb `repair`: ends all lasting faults, or the lasting faults of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Repair {
-    /// The cluster whose faults end; omitted: all faults end.
+    /// The cluster whose faults end. By default, all faults end.
     pub cluster: Option<String>,
 }
 
@@ -134,9 +134,9 @@ pub struct Repair {
 pub struct Throttle {
     /// Percentage of all calls that are throttled, in addition to the rate limits.
     pub percent: u32,
-    /// Percentage of the token buckets' size and fill rate that remains; omitted: unchanged.
+    /// Percentage of the token buckets' size and fill rate that remains. The default is no change.
     pub capacity: Option<u32>,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -145,9 +145,9 @@ pub struct Throttle {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stale {
-    /// How old the state is that reads return.
+    /// The age of the state that reads return.
     pub by: Period,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -156,10 +156,10 @@ pub struct Stale {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LateWrite {
-    /// Delay until the write takes effect; `0s`: at once, and only the response is lost. Omitted: the write never takes
-    /// effect.
+    /// Delay until the write takes effect; with `0s`, the write takes effect at once, and only the response is lost. By
+    /// default, the write never takes effect.
     pub by: Option<Period>,
-    /// Number of writes that the fault affects; omitted: one.
+    /// Number of writes that the fault affects. The default is one.
     pub writes: Option<u32>,
 }
 
@@ -167,7 +167,7 @@ pub struct LateWrite {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ExpireCredentials {
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -176,25 +176,25 @@ pub struct ExpireCredentials {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RuleRef {
-    /// Name of the load balancer; omitted: the first one of the plan.
+    /// Name of the load balancer. The default is the first load balancer of the plan.
     pub load_balancer: Option<String>,
-    /// Port of the listener; omitted: the first listener of the load balancer.
+    /// Port of the listener. The default is the first listener of the load balancer.
     pub listener: Option<u16>,
-    /// Priority of the rule; omitted: the first rule of the listener.
+    /// Priority of the rule. The default is the first rule of the listener.
     pub priority: Option<u32>,
 }
 
-/// The verb `remake-rule`: another operator or tool deletes a rule and creates a new one with another priority.
+/// The verb `remake-rule`: another operator or tool deletes a rule and creates a new rule with another priority.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RemakeRule {
-    /// Name of the load balancer; omitted: the first one of the plan.
+    /// Name of the load balancer. The default is the first load balancer of the plan.
     #[serde(default)]
     pub load_balancer: Option<String>,
-    /// Port of the listener; omitted: the first listener of the load balancer.
+    /// Port of the listener. The default is the first listener of the load balancer.
     #[serde(default)]
     pub listener: Option<u16>,
-    /// Priority of the rule; omitted: the first rule of the listener.
+    /// Priority of the rule. The default is the first rule of the listener.
     #[serde(default)]
     pub priority: Option<u32>,
     /// Priority of the new rule.
@@ -205,13 +205,13 @@ pub struct RemakeRule {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeConditions {
-    /// Name of the load balancer; omitted: the first one of the plan.
+    /// Name of the load balancer. The default is the first load balancer of the plan.
     #[serde(default)]
     pub load_balancer: Option<String>,
-    /// Port of the listener; omitted: the first listener of the load balancer.
+    /// Port of the listener. The default is the first listener of the load balancer.
     #[serde(default)]
     pub listener: Option<u16>,
-    /// Priority of the rule; omitted: the first rule of the listener.
+    /// Priority of the rule. The default is the first rule of the listener.
     #[serde(default)]
     pub priority: Option<u32>,
     /// Path pattern that becomes the only condition of the rule.
@@ -222,11 +222,11 @@ pub struct ChangeConditions {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ForeignWrite {
-    /// Name of the load balancer; omitted: the first one of the plan.
+    /// Name of the load balancer. The default is the first load balancer of the plan.
     pub load_balancer: Option<String>,
-    /// Port of the listener; omitted: the first listener of the load balancer.
+    /// Port of the listener. The default is the first listener of the load balancer.
     pub listener: Option<u16>,
-    /// Priority of the rule; omitted: the default action.
+    /// Priority of the rule. Without a priority, the default action is changed.
     pub priority: Option<u32>,
     /// New weights, by cluster or by name of a target group; other groups keep their weights.
     pub weights: BTreeMap<String, u16>,
@@ -248,7 +248,7 @@ pub struct GateFault {
     pub name: String,
     /// Result of the gate while the fault is active.
     pub says: GateResult,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -262,7 +262,7 @@ pub struct HookFault {
     /// Whether the step's undo command fails instead of its command.
     #[serde(default)]
     pub undo: bool,
-    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }

@@ -13,7 +13,7 @@ pub(super) const TARGET_GROUP: ArnKind = ArnKind("a target group", "targetgroup/
 pub(super) const LISTENER: ArnKind = ArnKind("a listener of an Application Load Balancer", "listener/app/", 5);
 pub(super) const RULE: ArnKind = ArnKind("a rule of an Application Load Balancer", "listener-rule/app/", 6);
 
-/// Checks an ARN that must be of one of `kinds`, and notes errors.
+/// Checks an ARN that must be of one of `kinds`, and adds errors.
 pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanContext, out: &mut Vec<Diagnostic>) {
     let parsed = Arn::parse(arn).filter(|arn| arn.service == "elasticloadbalancing");
     let Some(Arn { partition, region, account, resource, .. }) = parsed else {
@@ -33,7 +33,7 @@ pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanCont
             Some("gwy") => " but of a Gateway Load Balancer, which has no weights",
             _ => "",
         };
-        let message = format!("the ARN of `{}` is not that of {}{other}", clip(resource), wanted.join(" or "));
+        let message = format!("the ARN of `{}` is not the ARN of {}{other}", clip(resource), wanted.join(" or "));
         note(out, Code::CUT016, place, message).help(format!("the ARN must have the form {}", shapes.join(" or ")));
     }
     for (what, found, wanted) in [("account", account, &scope.account), ("region", region, &scope.region)] {

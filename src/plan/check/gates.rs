@@ -15,7 +15,7 @@ use crate::plan::scalar::Missing;
 
 /// The period of CloudWatch's metrics.
 const CLOUD_WATCH_PERIOD: Duration = Duration::from_mins(1);
-/// How late the metrics of CloudWatch are complete.
+/// The delay after which the metrics of CloudWatch are complete.
 const CLOUD_WATCH_DELAY: Duration = Duration::from_mins(3);
 
 /// Returns every metric gate, in the order of the file.
@@ -81,7 +81,7 @@ fn gate(
     Some(checked)
 }
 
-/// Notes settings of a gate that contradict each other.
+/// Adds errors for settings of a gate that contradict each other.
 fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut Vec<Diagnostic>) {
     let mut wrong = |place, message: &str, help: &str| {
         note(out, Code::CUT031, place, message).help(help);
@@ -119,7 +119,7 @@ fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services:
     }
 }
 
-/// Checks a gate's texts, and notes unknown placeholders.
+/// Checks a gate's texts, and adds an error for each unknown placeholder.
 fn check_gate_placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut Vec<Diagnostic>) {
     let names: &[&str] =
         if let GateScope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
@@ -206,7 +206,7 @@ fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
     Some(CloudWatch { metric, latency: statistic })
 }
 
-/// Returns the condition of a gate; notes an error if the source does not provide the values for the condition.
+/// Returns the condition of a gate; adds an error if the source does not provide the values for the condition.
 fn convert_condition(
     at: &Placed<file::MetricGate>,
     source: &MetricSource,
@@ -242,7 +242,7 @@ fn convert_condition(
             let keys: Vec<_> = chosen.iter().map(|(key, _)| *key).collect();
             let message = format!("the gate has {} together, but a gate can have only one condition", list(&keys));
             return note(out, Code::CUT030, second, message)
-                .help("keep one condition, and move the other to another gate")
+                .help("keep one condition, and move the other condition to another gate")
                 .without_value();
         }
     }
@@ -271,7 +271,7 @@ fn convert_chosen_condition(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) 
     let at = gate.success_condition.as_ref()?;
     let (most, least) = (at.value.at_most.as_ref().map(|a| a.value.0), at.value.at_least.as_ref().map(|a| a.value.0));
     if at.complete && (most.is_none() && least.is_none() || most.zip(least).is_some_and(|(most, least)| most < least)) {
-        note(out, Code::CUT031, at.head, "this condition is met by no value, or by every value")
+        note(out, Code::CUT031, at.head, "no value meets this condition, or every value does")
             .help("write `{atMost: N}`, `{atLeast: N}`, or both with the smaller as `atLeast`");
     }
     Some(GateCondition::Condition { at_most: most, at_least: least })

@@ -73,7 +73,7 @@ fn instant(
     }
 }
 
-/// Notes steps that do not fit into any window together with the pauses after them.
+/// Adds an error for each step that does not fit into any window together with the pauses after it.
 pub(super) fn check_steps_fit(
     strategy: &Strategy,
     checked: &model::Strategy,

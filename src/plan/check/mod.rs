@@ -1,5 +1,5 @@
-//! Checks whether the values of a plan are consistent with each other, and builds the model from the values. Each check
-//! notes errors, and the other checks go on. Do not add checks against live resources.
+//! Checks whether the values of a plan are consistent with each other, and builds the model from the values. If a check
+//! finds an error, the other checks continue. Do not add checks against live resources.
 
 mod arn;
 mod gates;
@@ -39,8 +39,8 @@ struct PlanContext {
     region: Option<String>,
 }
 
-/// Builds the plan of a document, and notes all errors. Values that could not be decoded (and were noted) are taken
-/// from `instead`.
+/// Builds the plan of a document, and adds all errors. Values that could not be decoded (their errors were already
+/// added) are taken from `instead`.
 pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mut Vec<Diagnostic>) -> Plan {
     let name = document
         .metadata
@@ -51,7 +51,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let Some(spec) = document.spec.as_ref().map(|s| &s.value) else {
         return Plan { name, source, text, hash, ..instead };
     };
-    // The decoder has already noted errors in these fields.
+    // The decoder has already added the errors of these fields.
     let _ = (&document.api_version, &document.kind);
     let scope = scope(spec);
     let clusters = clusters(spec, out);
@@ -105,7 +105,7 @@ fn scope(spec: &Spec) -> PlanContext {
 }
 
 impl PlanContext {
-    /// Whether the plan has a cluster with this name; notes an error if not.
+    /// Whether the plan has a cluster with this name; adds an error if not.
     fn check_cluster(&self, name: &str, place: Place, out: &mut Vec<Diagnostic>) -> bool {
         if self.clusters.iter().any(|c| c == name) {
             return true;
@@ -121,7 +121,7 @@ impl PlanContext {
     }
 }
 
-/// Remembers values, and notes an error for every value that occurs a second time.
+/// Remembers values, and adds an error for every value that occurs a second time.
 struct UniqueValues {
     /// The text after "two" in the message, such as `clusters are called`.
     what: &'static str,
@@ -137,7 +137,7 @@ impl UniqueValues {
     fn check_value(&mut self, value: &str, place: Place, out: &mut Vec<Diagnostic>) {
         if let Some(first) = self.seen.get(value) {
             let message = format!("two {} `{}`", self.what, super::decode::clip(value));
-            note(out, self.code, place, message).help(format!("the other one is on line {}", first.line));
+            note(out, self.code, place, message).help(format!("the other entry is on line {}", first.line));
         } else {
             self.seen.insert(value.to_owned(), place);
         }
@@ -248,7 +248,8 @@ fn services_by_cluster(
     Some(all)
 }
 
-/// Notes clusters that get traffic and have a Service of a workload, but to which the plan gives no access.
+/// Adds an error for each cluster that gets traffic and has a Service of a workload, but to which the plan gives no
+/// access.
 fn check_access(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
     let workloads = || spec.workloads.iter().flat_map(|w| &w.value).map(|w| &w.value);
     let places = spec.clusters.iter().flat_map(|c| &c.value);
@@ -288,8 +289,8 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StateLocation> {
                     note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
                 noted
                     .help(
-                        "add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither the old nor \
-                    the new one",
+                        "add `eks: NAME`, or `kubeContext: NAME`, preferably of a cluster that is neither the old nor \
+                    the new cluster",
                     )
                     .unknown();
             }

@@ -68,7 +68,7 @@ fn secret(at: &file::UrlFrom) -> Option<SecretLocation> {
     }
 }
 
-/// Checks a text, and notes every unknown placeholder.
+/// Checks a text, and adds an error for every unknown placeholder.
 pub(super) fn check_placeholders(text: &str, place: Place, names: &[&str], out: &mut Vec<Diagnostic>) {
     for name in template::placeholder_names(text).filter(|name| !names.contains(name)) {
         let noted = note(out, Code::CUT037, place, format!("there is no placeholder `{{{{{}}}}}` here", clip(name)));

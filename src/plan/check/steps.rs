@@ -110,7 +110,7 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
         let message =
             format!("the guard requires {} % healthy targets, but the raise gate only {} %", low.value.0, high.value.0);
         note(out, Code::CUT029, low.place, message).help(
-            "a group could pass the raise gate and fail the guard at once: give `guard` at most the \
+            "a group could pass the raise gate, and then fail the guard immediately: give `guard` at most the \
                 `minHealthyPercent` of `raise`",
         );
     }
@@ -120,7 +120,7 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
             out,
             Code::CUT029,
             stable.place,
-            format!("a gate that must hold for {stable_for} cannot pass within its `timeout` of {limit}"),
+            format!("a gate whose conditions must be met for {stable_for} cannot pass within its `timeout` of {limit}"),
         )
         .help("make `stableFor` shorter than `timeout`");
     }
@@ -204,7 +204,7 @@ fn approval_timeout(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTi
     match (timeout, on_timeout, duration) {
         (Some(timeout), _, Some(_)) => {
             let message = "a pause with a `duration` needs no approval, so it cannot have a `timeout`";
-            note(out, Code::CUT036, timeout.head, message).help("remove one of the two");
+            note(out, Code::CUT036, timeout.head, message).help("remove `duration` or `timeout`");
             None
         }
         (None, Some(reaction), _) => {
@@ -223,8 +223,8 @@ fn approval_timeout(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTi
     }
 }
 
-/// Notes clusters other than `from` and `to` that have a share at a `setWeight` step, which divides 100 % between these
-/// two.
+/// Adds an error for each cluster other than `from` and `to` that has a share at a `setWeight` step, which divides 100
+/// % between these two.
 fn check_other_clusters(
     weight: &Placed<Percent>,
     scope: &PlanContext,

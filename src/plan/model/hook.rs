@@ -9,7 +9,7 @@ use super::metric::Header;
 pub struct Hook {
     /// The hook's name; `None` if the plan gives no name.
     pub name: Option<String>,
-    /// Whether the hook runs before the event; `false`: after the event.
+    /// Whether the hook runs before the event; `false` if it runs after the event.
     pub before: bool,
     /// The event that the hook belongs to.
     pub occasion: HookEvent,

@@ -7,9 +7,9 @@ use std::time::Duration;
 pub struct MetricGate {
     /// The gate's name, unique within the plan.
     pub name: String,
-    /// What the gate applies to.
+    /// The scope of the gate: the plan, a workload or a step.
     pub scope: GateScope,
-    /// Whether the gate must pass before a raise.
+    /// Whether the gate must pass before a share is raised.
     pub raise: bool,
     /// Whether a failure of the gate while the new cluster has traffic has the effect of `onFailure`.
     pub guard: bool,
@@ -35,7 +35,7 @@ pub struct MetricGate {
     pub condition: GateCondition,
 }
 
-/// What a metric gate applies to.
+/// The scope of a metric gate: the plan, a workload or a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GateScope {
     /// The gate applies to the plan: active from the first to the last step.
@@ -88,9 +88,10 @@ pub struct ErrorRate {
     pub ratio: f64,
     /// The probability of a false alarm while the shares do not change, 0–1.
     pub alpha: f64,
-    /// For a raise, the upper bound of the difference between the error rates must be below this, 0–1.
+    /// Before a share is raised, the upper bound of the difference between the error rates must be below this value,
+    /// 0–1.
     pub max_difference: f64,
-    /// Minimum observed time before a raise.
+    /// Minimum observed time before a share is raised.
     pub min_bake: Duration,
 }
 
@@ -190,7 +191,7 @@ pub struct MetricCommand {
 /// The source `cloudWatch`: metrics of CloudWatch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CloudWatch {
-    /// A metric of the user; `None`: the metrics of the plan's target groups.
+    /// A metric of the user; `None` means the metrics of the plan's target groups.
     pub metric: Option<CloudWatchMetric>,
     /// The statistic of the latency, such as `p99`.
     pub latency: String,

@@ -23,7 +23,7 @@ pub struct Plan {
     pub name: String,
     /// The file that the text was read from (`-` for standard input), for messages.
     pub source: String,
-    /// The folder of that file, absolute: the plan's commands run there. `None`: it is not known.
+    /// The folder of that file, absolute: the plan's commands run there; `None` if it is not known.
     pub folder: Option<String>,
     /// The text of the plan file, which the journal stores.
     pub text: String,
@@ -132,14 +132,14 @@ pub struct ServiceRef {
 pub enum PortRef {
     /// The number of the port, 1–65535.
     Number(u16),
-    /// By name.
+    /// The name of the port.
     Name(String),
 }
 
 /// The field `binding`: how TargetGroupBindings are managed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingSpec {
-    /// Who creates the binding.
+    /// Whether this program or another tool creates the binding.
     pub mode: BindingMode,
     /// The target type of the target group.
     pub target_type: TargetType,
@@ -175,7 +175,8 @@ pub struct RouteEntry {
     pub listeners: Vec<ListenerRef>,
     /// One target group per cluster of the plan, in the plan's order of clusters.
     pub target_groups: Vec<(ClusterName, Selector)>,
-    /// Selects the rules; `None`: all default actions and rules in which groups with a share at the start have weight.
+    /// Selects the rules; `None` means all default actions and rules in which groups with a share at the start have
+    /// weight.
     pub rules: Option<Vec<RuleRef>>,
     /// The required number of selected routes.
     pub expect: Option<usize>,
@@ -184,9 +185,9 @@ pub struct RouteEntry {
 /// Selects a load balancer or target group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Selector {
-    /// By name.
+    /// The name of the resource.
     Name(String),
-    /// By ARN.
+    /// The ARN of the resource.
     Arn(String),
     /// By tags (`tag:KEY=VALUE,…`): exactly one resource must have all of these tags.
     Tags(BTreeMap<String, String>),
@@ -195,9 +196,9 @@ pub enum Selector {
 /// Selects a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenerRef {
-    /// By port.
+    /// The port of the listener.
     Port(u16),
-    /// By ARN.
+    /// The ARN of the listener.
     Arn(String),
 }
 
@@ -206,9 +207,9 @@ pub enum ListenerRef {
 pub enum RuleRef {
     /// A listener's default action.
     Default,
-    /// By priority, 1–50000.
+    /// The priority of the rule, 1–50000.
     Priority(u32),
-    /// By ARN.
+    /// The ARN of the rule, or of the listener whose default action is meant.
     Arn(String),
 }
 
@@ -225,7 +226,7 @@ pub struct Strategy {
     pub on_failure: OnFailure,
     /// How a rollback treats sticky clients.
     pub rollback_stickiness: RollbackStickiness,
-    /// Maximum time between two observations that a bake counts; `None`: three polls of one process.
+    /// Maximum time between two observations that a bake counts; `None` means three polls of one process.
     pub observe_every: Option<Duration>,
     /// The times at which steps may begin.
     pub hours: Hours,
@@ -235,7 +236,7 @@ pub struct Strategy {
     pub metrics: Vec<metric::MetricGate>,
     /// The hooks, in the order of the file.
     pub hooks: Vec<hook::Hook>,
-    /// The shares that AWS must have at the start: 100 for `from`. `None`: any shares, because the plan has only
+    /// The shares that AWS must have at the start: 100 for `from`; `None` means any shares, because the plan has only
     /// `setShares` steps.
     pub start: Option<Shares>,
     /// The steps, numbered from 1.
@@ -277,17 +278,17 @@ pub enum RollbackStickiness {
 /// The field `strategy.gates.targetHealth`: gates on the health of targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetHealthGates {
-    /// The gate that is checked before a raise.
+    /// The gate that is checked before a share is raised.
     pub raise: RaiseGate,
     /// The gate that is checked while a group has traffic.
     pub guard: GuardGate,
-    /// Maximum time that a raise may wait for its gate.
+    /// Maximum time that the increase of a share may wait for its gate.
     pub timeout: Duration,
-    /// What happens after that time.
+    /// What happens if the raise gate does not pass within `timeout`.
     pub on_timeout: OnFailure,
 }
 
-/// The field `targetHealth.raise`: the conditions on a group before a raise.
+/// The field `targetHealth.raise`: the conditions on a group before its share is raised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseGate {
     /// Minimum number of healthy targets.
@@ -297,7 +298,8 @@ pub struct RaiseGate {
     /// Required healthy targets per share: a factor on share × the larger of the baseline and the current healthy
     /// total. With 1.0 the new cluster needs as many targets as the old one.
     pub capacity: f64,
-    /// How long the conditions must be met without interruption; `None`: three health check intervals of the group.
+    /// How long the conditions must be met without interruption; `None` means three health check intervals of the
+    /// group.
     pub stable_for: Option<Duration>,
 }
 
@@ -306,7 +308,7 @@ pub struct RaiseGate {
 pub struct GuardGate {
     /// Minimum percentage of healthy targets, 0–100.
     pub min_healthy_percent: f64,
-    /// How long the group may be below this percentage.
+    /// How long the group may be below `min_healthy_percent`.
     pub for_: Duration,
 }
 
@@ -319,7 +321,7 @@ pub struct Step {
     pub name: Option<String>,
     /// The action of the step.
     pub kind: StepKind,
-    /// Time limit of an approval; `None`: unlimited. Only with [`StepKind::Approval`].
+    /// Time limit of an approval; `None` means no limit. Only with [`StepKind::Approval`].
     pub approval_timeout: Option<ApprovalTimeout>,
 }
 
@@ -328,7 +330,7 @@ pub struct Step {
 pub struct ApprovalTimeout {
     /// The time limit, from the beginning of the step.
     pub after: Duration,
-    /// What happens after that time.
+    /// What happens when the time limit is reached.
     pub then: OnTimeout,
 }
 
@@ -376,7 +378,7 @@ pub type Shares = BTreeMap<ClusterName, u32>;
 pub struct Accept {
     /// The code of the finding, `CUTnnn`.
     pub code: String,
-    /// The object of the finding, for a finding of the comparison; `None`: every object.
+    /// The object of the finding, for a finding of the comparison; `None` means every object.
     pub object: Option<String>,
     /// Why the plan accepts the finding.
     pub reason: String,

@@ -11,7 +11,7 @@ pub struct Notification {
     pub to: NotificationTarget,
     /// The events to send, in the order of [`Kind::ALL`].
     pub on: Vec<Kind>,
-    /// The text of the message with placeholders `{{…}}`; `None`: [`DEFAULT_TEMPLATE`].
+    /// The text of the message with placeholders `{{…}}`; `None` means [`DEFAULT_TEMPLATE`].
     pub template: Option<String>,
 }
 

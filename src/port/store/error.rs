@@ -44,7 +44,7 @@ pub enum StoreError {
     /// None of `--state-dir`, `XDG_STATE_HOME` and `HOME` is set.
     #[error("there is no directory for state: set --state-dir, XDG_STATE_HOME or HOME")]
     NoLocation,
-    /// The shared store cannot be reached, or refuses. Local state is never used instead.
+    /// The shared store cannot be reached, or refuses the request. Local state is never used instead.
     #[error("the shared state in {place} cannot be used: {why}")]
     Unusable {
         /// The namespace and the cluster of the shared store.

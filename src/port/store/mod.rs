@@ -34,7 +34,7 @@ pub trait Store: Send + Sync {
     /// record is not part of the journal, and the caller must not act on it. First removes an incomplete record at the
     /// end, which a crash may have left.
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError>;
-    /// Reads the records of a run, except an incomplete last one. The records are shared, because a journal may have
+    /// Reads the records of a run, except an incomplete last record. The records are shared, because a journal may have
     /// ten thousand and a command reads them several times.
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError>;
     /// Returns every run with at least one record, newest first. A run with a damaged journal is listed as damaged.
@@ -52,8 +52,8 @@ pub trait Store: Send + Sync {
     /// Succeeds if the request is already gone.
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError>;
 
-    /// Replaces the heartbeat of the process that drives this run. Not durable: a heartbeat has no meaning after a
-    /// crash.
+    /// Replaces the heartbeat of the process that drives this run. The heartbeat need not be durable, because it has no
+    /// meaning after a crash.
     async fn put_heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError>;
     /// Returns the last heartbeat of the process that drives this run.
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat>;
@@ -89,7 +89,7 @@ pub enum Request {
         by: String,
         /// How to handle routes that someone else changed.
         mode: ResumeMode,
-        /// Why the plan's hours are ignored for the next raise, if they are.
+        /// Why the plan's hours are ignored for the next increase of a share; `None` if they are not ignored.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         ignore_hours: Option<String>,
     },
@@ -109,7 +109,7 @@ pub enum Request {
     Abort {
         /// The person or role that sends the request.
         by: String,
-        /// The earlier step whose shares are restored, counted from 1. `None`: the original shares.
+        /// The earlier step whose shares are restored, counted from 1; `None` means the original shares.
         to_step: Option<usize>,
     },
     /// Roll back to the original shares.
@@ -164,7 +164,8 @@ pub struct Heartbeat {
     pub pid: u32,
     /// When the process last observed the traffic.
     pub observed_at: Timestamp,
-    /// Whether the process continues to observe. `false`: the process exited, and the run is unguarded since `at`.
+    /// Whether the process continues to observe. With `false`, the process has exited, and the run is unguarded since
+    /// `at`.
     pub guarding: bool,
     /// The current activity of the process, as text for people.
     pub message: String,
@@ -186,21 +187,21 @@ pub struct Heartbeat {
 pub struct OldestHealth {
     /// The name of the target group.
     pub group: String,
-    /// When the health of the group was read; `None`: not yet by this process.
+    /// When the health of the group was read; `None` if this process has not read it yet.
     pub at: Option<Timestamp>,
-    /// What shows first that the group becomes unhealthy.
+    /// The source that shows first that the group becomes unhealthy.
     pub noticed_by: NoticedBy,
 }
 
-/// What shows first that a target group becomes unhealthy.
+/// The source that shows first that a target group becomes unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NoticedBy {
-    /// A watch of the EndpointSlices of its Service: within seconds.
+    /// A watch of the EndpointSlices of the group's Service, which shows it within seconds.
     Endpoints,
-    /// The metrics of CloudWatch: within one to three minutes.
+    /// The metrics of CloudWatch, which show it within one to three minutes.
     CloudWatch,
-    /// Nothing but the next regular reading of its target health.
+    /// Only the next regular reading of the group's target health.
     Rounds,
 }
 
@@ -251,7 +252,7 @@ impl LockGuard {
     }
 
     /// Checks that all locks are still held, according to the last answer of the store. The error names the process
-    /// that took one over.
+    /// that took over a lock.
     pub fn check(&self) -> Result<(), LockError> {
         self.0.new_owner().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
     }

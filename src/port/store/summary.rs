@@ -20,13 +20,13 @@ pub struct RunSummary {
     pub started: Option<Timestamp>,
     /// When the last record was written.
     pub last: Option<Timestamp>,
-    /// The outcome of the run. `None`: the run is unfinished. A rollback or `finalize --detach` makes a finished run
+    /// The outcome of the run; `None` if the run is unfinished. A rollback or `finalize --detach` makes a finished run
     /// unfinished until it ends.
     pub finished: Option<RunOutcome>,
     /// Whether all steps were done, also if the run was rolled back later.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub completed: bool,
-    /// Why the last process stopped driving the run. `None`: a process is driving the run, or died.
+    /// Why the last process stopped driving the run; `None` if a process is driving the run, or died.
     pub stopped: Option<StopReason>,
     /// The ARNs of the run's load balancers.
     pub load_balancers: Vec<String>,
@@ -99,7 +99,7 @@ pub fn emergency_command(records: &[Record]) -> String {
 }
 
 /// Builds one emergency command for each load balancer. Returns nothing if the event `started` does not say which
-/// groups had the traffic, or if the routes of a load balancer differ in that.
+/// groups had the traffic, or if different groups had the traffic on the routes of one load balancer.
 fn emergency_commands(started: &Started) -> Vec<String> {
     let mut groups: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
     for route in &started.routes {

@@ -1,4 +1,4 @@
-//! Plans with errors: every plan gives errors with a position, and none needs much time or panics.
+//! Plans with errors: every plan gives errors with a position, and no plan needs much time or causes a panic.
 //!
 //! A file in `tests/plans/broken` has one comment `# expect LINE CODE WORDS` for each expected error, in order.
 
@@ -148,7 +148,7 @@ fn only_the_first_of_many_errors_are_reported() {
     // The plan has 150,000 unknown fields, and lacks four required fields.
     assert_eq!((found.errors.len(), found.more), (100, 149_904));
     assert!(render(&found, false).ends_with("many: 150004 errors; nothing was changed\n"));
-    // All errors on one line, which makes the positions expensive.
+    // All errors are on one line, which makes the positions expensive.
     let line = format!("{{{}}}", (0..150_000).map(|i| format!("k{i}: 1, ")).collect::<Vec<_>>().concat());
     assert_well_formed("one line", &lint_errors("one line", line.as_bytes()));
 }

@@ -1,4 +1,5 @@
-//! Notifications in the plan file: their parsed form, the messages for invalid ones, and their output in a rehearsal.
+//! Notifications in the plan file: their parsed form, the messages for invalid notifications, and their output in a
+//! rehearsal.
 
 use std::process::Command;
 

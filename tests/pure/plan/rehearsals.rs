@@ -202,7 +202,7 @@ fn a_route_that_is_not_restored_is_at_the_head_of_the_report() {
     assert!(rehearsal.out.contains("to have it back, create the rule again"), "{}", rehearsal.out);
 }
 
-/// The plan with metric gates, with an approval and a notification.
+/// Returns the plan with metric gates, with an additional approval and notification.
 fn plan_with_approval() -> tempfile::NamedTempFile {
     let plan = std::fs::read_to_string("plans/metrics.yaml").expect("the plan");
     let plan = plan.replace("- setWeight: 50\n", "- pause: {approval: look}\n      - setWeight: 50\n");
@@ -223,7 +223,7 @@ fn the_numbers_of_gates_are_those_of_the_last_measurement() {
     let changed = records[..asked].iter().rev().find(|r| r["event"] == "verdictChanged" && r["gate"] == "errors");
     let old = changed.and_then(|r| r["why"].as_str()).expect("a verdict");
     assert!(told.contains("gate errors: passes: ") && !told.contains(old), "{told}\nlast change: {old}");
-    // A gate that compares the clusters says nothing more when the old one has no traffic.
+    // A gate that compares the clusters gives no more results when the old cluster has no traffic.
     let last = records.iter().rev().find(|r| r["event"] == "gateMeasured" && r["gate"] == "saturation");
     let last = last.and_then(|r| r["time"].as_str()).expect("a measurement");
     let clock = &last[last.find('T').expect("a time") + 1..][..8];

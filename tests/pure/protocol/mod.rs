@@ -43,8 +43,8 @@ fn check(protocol: &Protocol, may: &[&str]) {
 #[test]
 fn with_a_lease_no_operator_raises_without_the_lock_unless_stopped_or_taken_over() {
     check(&Protocol { lease: true, crashes: 1, foreign: 1, ..Protocol::default() }, &[BOTH, OVERWRITTEN, TAKEN]);
-    // An operator that has lost the Lease may write its marker late. Then both operators stop; the one that has the
-    // Lease stops after the batch in progress.
+    // An operator that has lost the Lease may write its marker late. Then both operators stop; the operator that has
+    // the Lease stops after the batch in progress.
     check(&Protocol { lease: true, marker: true, foreign: 1, ..Protocol::default() }, &[BOTH, MARKED, OVERWRITTEN]);
 }
 

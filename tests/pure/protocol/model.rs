@@ -36,7 +36,7 @@ pub enum Step {
     Confirmed,
     /// The write was sent, and the response is awaited.
     Sent,
-    /// Finished, refused, or ended because of what was read.
+    /// The operator has finished, was refused, or has stopped because of a reading.
     Left,
     Dead,
 }
@@ -47,7 +47,7 @@ pub struct Operator {
     /// Whether the operator knows the current version of the Lease.
     current: bool,
     stopped: bool,
-    /// The number of ticks that the write in progress has left; `None`: no write is in progress.
+    /// The number of ticks that the write in progress has left; `None` if no write is in progress.
     wire: Option<u8>,
     /// The author of the content that the operator read last.
     known: u8,
@@ -126,7 +126,7 @@ impl Protocol {
         if self.marker { Step::Ready } else { Step::Looked }
     }
 
-    /// Performs the next step of an operator. `None`: the operator has no step now.
+    /// Performs the next step of an operator. Returns `None` if the operator has no step now.
     fn go(&self, state: &mut ProtocolState, i: usize) -> Option<()> {
         let (lease, marker, route) = (state.lease, state.marker, state.route);
         let held = if self.marker { Step::Held } else { self.ready() };

@@ -47,7 +47,7 @@ pub fn arrows(source: &Source) -> BTreeSet<Arrow> {
     all
 }
 
-/// Returns the target of a path. `None`: the module itself, or a name of the language.
+/// Returns the target of a path; `None` for the module itself, or for a name of the language.
 fn resolve(source: &Source, module: &Name, mention: &Mention, depth: usize) -> Option<To> {
     let segments = &mention.segments;
     let first = segments.first()?;

@@ -26,7 +26,7 @@ pub struct Mention {
 #[derive(Debug, Clone)]
 pub struct Import {
     pub path: Mention,
-    /// The name in this module; `None`: all names (`*`).
+    /// The name in this module; `None` means all names (`*`).
     pub name: Option<String>,
     /// Whether the import is exported again (`pub use`).
     pub again: bool,

@@ -48,7 +48,7 @@ async fn half_moved(spec: &str) -> TestRun {
     half_moved_by("[{bind: {}}, {setWeight: 50}, {setWeight: 100}]", spec).await
 }
 
-/// Returns such a run with these steps.
+/// Returns a run with these steps that has moved half of six routes' traffic, and that no process drives.
 async fn half_moved_by(steps: &str, spec: &str) -> TestRun {
     let plan = small::many_routes("", steps);
     let mut test_run = TestRun::begin_with(plan, &scenario(spec), |s| s.orders.until_step = Some(2)).await;
@@ -321,7 +321,7 @@ async fn rollback_works_with_a_deleted_rule() {
     test_run.assert_original(&gone);
 }
 
-/// Does what the break-glass script does: original actions, the tag that says so, no marker.
+/// Does what the break-glass script does: restores the original actions, adds the script's tag, and removes the marker.
 async fn use_script(test_run: &TestRun, leaves_trace: bool) {
     let LoadBalancerApi { traffic, tags, .. } = &test_run.lab.balancer;
     let started = test_run.started();
@@ -360,7 +360,7 @@ async fn the_trace_of_the_break_glass_script_is_shown_until_a_rollback_ends_the_
     let said = format!("the break-glass script of run {} put the traffic back at 14:02:09", test_run.run);
     assert!(text.contains(&said), "{text}");
     assert!(text.contains("# end the run: every route is read"), "{text}");
-    // A machine without the journal sees the trace before it starts a run.
+    // A machine without the journal sees the script's tag before it starts a run.
     let prepared = prepare(&test_run.plan, &test_run.ports, 1).await;
     let found = prepared.report.findings.iter().find(|finding| finding.code == Code::CUT309);
     assert!(found.is_some_and(|finding| finding.message.contains(&test_run.run)), "{:?}", prepared.report.findings);
@@ -369,7 +369,7 @@ async fn the_trace_of_the_break_glass_script_is_shown_until_a_rollback_ends_the_
     assert_eq!(status(&test_run).await.put_back, None);
 }
 
-/// Without the permission to add tags, the script leaves no trace. The shares show it.
+/// Without the permission to add tags, the script leaves no tag. The shares show that it was used.
 #[tokio::test(start_paused = true)]
 async fn shares_of_the_start_that_the_run_did_not_write_are_said() {
     let test_run = half_moved("{}").await;
@@ -426,7 +426,7 @@ impl Traffic for BadApi {
             return Err(WriteError::Throttled);
         }
         if self.strikes(self.failing) {
-            // Half of the failed writes have an effect all the same.
+            // Half of the failed writes take effect nevertheless.
             if self.strikes(50) {
                 self.inner.traffic.set(id, content, deadline).await?;
             }

@@ -42,7 +42,7 @@ async fn unmet_conditions(test_run: &TestRun) -> Vec<(&'static str, ConditionSta
     items.into_iter().filter(|i| i.stands != ConditionStatus::Yes).map(|i| (i.what, i.stands)).collect()
 }
 
-/// Replaces the binding in the old cluster with one that the tool created, as after a run in the other direction.
+/// Replaces the binding in the old cluster with a binding that the tool created, as after a run in the other direction.
 pub async fn replace_with_own_binding(test_run: &TestRun) {
     let own = test_run
         .started()

@@ -24,7 +24,7 @@ use super::test_run::{ProcessEnd, TestRun, ending_name, example, exit, plan, sce
 struct RecordingHooks {
     test_store: CrashingStore,
     clock: Arc<dyn Clock>,
-    /// By the name of the command or hook, such as `undo one`: how long it takes, and whether it fails.
+    /// The behavior of each command or hook by its name, such as `undo one`: its duration, and whether it fails.
     behaviors: Arc<Mutex<BTreeMap<String, (Duration, bool)>>>,
     /// The calls that ended.
     done: Arc<Mutex<Vec<String>>>,
@@ -141,7 +141,7 @@ async fn hooks_run_in_the_order_of_the_plan() {
     ];
     assert_eq!(hooks.done(), [&all[..], &["beforeFinish x", "afterFinish x"]].concat());
 
-    // An operator rolls the finished run back: the traffic first, then the commands, the last one first.
+    // An operator rolls the finished run back: first the traffic, then the commands in reverse order.
     let before = test_run.records().len();
     let ProcessEnd::Ended(back) =
         test_run.run_process_with_request(&Request::Rollback { by: "bob".into(), force: false }).await
@@ -218,7 +218,7 @@ async fn failing_or_slow_hooks_do_not_delay_a_rollback() {
         "the writes must not wait for the hook: last write at {back}, end of the hook at {called}"
     );
 
-    // A failed undo is tried again by the next rollback, and a successful one is not.
+    // The next rollback repeats a failed undo command, but not a successful one.
     hooks.set_behavior("undo three", 0, false);
     let before = hooks.done().len();
     let ProcessEnd::Ended(again) =

@@ -31,7 +31,8 @@ struct Size {
 }
 
 impl Size {
-    /// A round over all groups takes one and a half minutes; with the full size, three and a half.
+    /// Returns the size of a test. A round over all groups takes one and a half minutes; with the full size, three and
+    /// a half minutes.
     fn new() -> Self {
         match std::env::var("CUTOVER_SIMULATION").as_deref() {
             Ok("full") => Self { routes: 1000, budget: 10.0, seeds: 100 },
@@ -118,7 +119,7 @@ impl Cluster for Unwatched {
     }
 }
 
-/// What shows that a group is unhealthy.
+/// The sources that show that a group is unhealthy.
 #[derive(Clone, Copy, PartialEq)]
 enum Sources {
     All,
@@ -174,7 +175,7 @@ async fn a_dead_group_among_many_is_restored_sooner_with_a_watch_than_with_cloud
     }
     assert!(all[0] <= 10.0, "{all:?}");
     assert!(all[1] <= 240.0, "{all:?}");
-    // One round after target health shows that the pods are dead.
+    // The first restoring write comes at most one round after target health shows that the pods are dead.
     assert!(all[2] <= size.round() + HEALTH_CHECK_SECONDS, "{all:?}");
 }
 

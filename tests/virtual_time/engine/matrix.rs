@@ -245,7 +245,7 @@ async fn old_side_may_be_a_function() {
     test_run.assert_shares(100, &[]);
 }
 
-/// Asserts that with four new pods for six old ones the last step waits, and that the message names the setting.
+/// Asserts that with four new pods for six old pods the last step waits, and that the message names the setting.
 #[tokio::test(start_paused = true)]
 async fn fewer_targets_wait_and_name_the_setting() {
     let test_run = run_to(staged_plan(), "old-pods", "waiting", Exit::Waiting).await;

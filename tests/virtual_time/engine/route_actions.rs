@@ -1,4 +1,5 @@
-//! The actions of a route in the simulated AWS, split into the weights by group and the rest, which must never change.
+//! The actions of a route in the simulated AWS, split into the weights by group and all other parts, which must never
+//! change.
 
 use std::collections::BTreeMap;
 

@@ -36,12 +36,12 @@ pub struct CrashingStore {
 }
 
 impl CrashingStore {
-    /// Sets the number of the record at which the process dies; `None`: never.
+    /// Sets the number of the record at which the process dies; `None` means never.
     pub fn dies_at(&self, death: Option<(u64, Death)>) {
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = death;
     }
 
-    /// Sets the event after whose first record the process dies; `None`: never.
+    /// Sets the event after whose first record the process dies; `None` means never.
     pub fn dies_on(&self, fatal_event: Option<EventFilter>) {
         *self.fatal_event.lock().unwrap_or_else(PoisonError::into_inner) = fatal_event;
     }

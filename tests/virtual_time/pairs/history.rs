@@ -44,7 +44,7 @@ pub struct Counts {
     /// Raises that arrived while the other operator had the Lease, and that were sent before the other operator
     /// acquired it.
     pub inside: u64,
-    /// The longest time between the acquisition of the Lease and the arrival of such a raise.
+    /// The longest time between the acquisition of the Lease by the other operator and the arrival of a raise.
     pub longest: Duration,
 }
 

@@ -83,7 +83,7 @@ impl Machine {
         .await
     }
 
-    /// Delays a message on its way. A message of a stopped machine continues with the machine.
+    /// Delays a message on its way. The message of a stopped machine continues when the machine continues.
     async fn delay(&self, milliseconds: std::ops::Range<u64>) {
         tokio::time::sleep(Duration::from_millis(self.draw(milliseconds))).await;
         while let Some(until) = self.stopped() {

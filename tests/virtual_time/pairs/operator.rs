@@ -33,14 +33,14 @@ use super::machine::{ClusterTransport, LoadBalancerTransport, Machine};
 
 const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
-/// Which of the two operators.
+/// One of the two operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     First,
     Second,
 }
 
-/// What the second operator wants.
+/// The goal of the second operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
     /// Resumes the first operator's run, once no process owns the run.

@@ -1,4 +1,4 @@
-//! A host, its processes and their transports: each request is counted, and the host may die at one of them.
+//! A host, its processes and their transports: each request is counted, and the host may die at one of the requests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ use kube::client::Body;
 use tokio::sync::Notify;
 use tower::{BoxError, Service, ServiceExt};
 
-/// At which request a host dies.
+/// The request at which a host dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
     /// The number of the host, 0 or 1.

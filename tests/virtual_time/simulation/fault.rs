@@ -22,7 +22,7 @@ pub enum Moment {
     Past,
 }
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
     Crash,
@@ -48,7 +48,7 @@ pub enum FaultKind {
 /// The verb that an operator uses after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FollowUp {
-    /// The run continues to its goal; after a crash with `resume`.
+    /// The run continues to its last step; after a crash, with `resume`.
     Resume,
     /// The operator uses `rollback`, back to the original shares.
     Rollback,
@@ -139,7 +139,7 @@ fn value<T: Copy>(table: &[(T, &str)], text: &str) -> Result<T, String> {
     table.iter().find(|(_, n)| *n == text).map(|(v, _)| *v).ok_or_else(|| format!("`{text}` is not one of {}", names()))
 }
 
-/// Writes for example `small/resume/ModifyRule#0.lost.crash+DescribeRules#7.before.throttle`.
+/// Formats a schedule, for example as `small/resume/ModifyRule#0.lost.crash+DescribeRules#7.before.throttle`.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/", self.plan, name(&THENS, self.then))?;

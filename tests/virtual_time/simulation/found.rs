@@ -11,7 +11,7 @@ fn holds(schedules: &[&str]) {
     }
 }
 
-/// A rollback seconds after a write read the shares from before the write, which are the original ones, and ended.
+/// A rollback seconds after a write read the shares from before the write, which are the original shares, and ended.
 #[test]
 fn a_rollback_does_not_end_on_a_late_read() {
     holds(&["small/rollback/DescribeRules#5.journalled.stale"]);
@@ -33,13 +33,13 @@ fn a_rollback_does_not_end_on_a_reading_that_failed() {
     holds(&["small/rollback/GET#8.journalled.denied", "small/rollback/DescribeTags#4.lost.expired"]);
 }
 
-/// One route of a batch had foreign content, and the other route was raised all the same.
+/// One route of a batch had foreign content, and the other route was raised nevertheless.
 #[test]
 fn drift_that_is_seen_right_before_a_batch_freezes_all_of_it() {
     holds(&["small/resume/DescribeRules#9.before.foreign"]);
 }
 
-/// Readings with the time of a clock that was ahead looked fresh for as long, and no new reading was made.
+/// Readings with the time of a clock that was ahead looked fresh for the same time, and no new reading was made.
 #[test]
 fn a_clock_that_is_set_back_does_not_make_old_readings_fresh() {
     holds(&["small/rollback/DescribeTags#2.before.clock", "small/rollback/DescribeTags#4.lost.clock"]);
@@ -59,7 +59,7 @@ fn a_bake_after_a_takeover_waits_for_the_first_observation() {
 }
 
 /// With a full disk, the record of the run's end was not written. The process died, and the process that resumed the
-/// run wrote over what someone else had changed since.
+/// run overwrote the changes that someone else had made since.
 #[test]
 fn a_run_ends_only_after_its_end_is_on_disk() {
     holds(&["small/resume/DescribeTags#11.journalled.disk+DescribeTags#12.answered.foreign+RemoveTags#1.past.crash"]);
@@ -144,7 +144,7 @@ fn a_late_read_does_not_confirm_an_unanswered_restoring_write_after_a_drift() {
     holds(&["small/rollback/PATCH#0.late.foreign+ModifyRule#0.late.stale"]);
 }
 
-/// In a step that had not begun, someone else's change was written over. Then the step skipped its hook, metric gates
+/// In a step that had not begun, someone else's change was overwritten. Then the step skipped its hook, metric gates
 /// and time window.
 #[test]
 fn a_repeated_write_does_not_begin_the_step() {
@@ -169,7 +169,7 @@ fn a_full_disk_and_a_hook_do_not_delay_a_rollback() {
     holds(&["hooks/rollback/afterShift#0.answered.disk", "hooks/rollback/beforeRollback#0.before.disk"]);
 }
 
-/// The marker could not be read, and the old cluster's groups were detached all the same.
+/// The marker could not be read, and the old cluster's groups were detached nevertheless.
 #[test]
 fn finalize_detaches_nothing_without_the_marker() {
     holds(&["small/finalize/DescribeTags#16.answered.reset", "small/finalize/DescribeTags#17.lost.throttle"]);

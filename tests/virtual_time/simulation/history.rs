@@ -136,7 +136,7 @@ pub enum EntryContent {
     FinalState(BTreeMap<RouteId, RouteActions>),
 }
 
-/// An entry: the time by the lab's clock, and the number of the process (from 1; 0: none).
+/// An entry: the time by the lab's clock, and the number of the process (from 1; 0 if there is none).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub at: Timestamp,
@@ -178,7 +178,7 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a process begins; the entries after this one belong to it.
+    /// Records that a process begins. The following entries belong to this process.
     pub fn begin(&self, at: Timestamp, verb: Verb) {
         self.data().process += 1;
         self.note(at, EntryContent::Begins(verb));

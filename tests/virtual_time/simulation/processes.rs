@@ -72,7 +72,7 @@ pub struct Simulation {
     pub wrap: Wrap,
 }
 
-/// Wraps the ports between the engine and the recorders: the identity, or a seeded bug.
+/// A function that wraps the ports between the engine and the recorders. It changes nothing, or adds a seeded bug.
 pub type Wrap = Arc<dyn Fn(Ports) -> Ports + Send + Sync>;
 
 impl Simulation {
@@ -314,7 +314,7 @@ impl Simulation {
                 }
                 ProcessEnd::Ended(_) if back => then.verb(),
                 ProcessEnd::Ended(Ending::Stopped(StopReason::Drift, _)) => Verb::Reassert,
-                // After an automatic rollback that left a route alone, the operator rolls back this route too.
+                // After an automatic rollback that did not restore a route, the operator rolls back this route too.
                 ProcessEnd::Ended(Ending::Stopped(StopReason::Stuck, _)) if self.rolling_back() => Verb::Rollback,
                 ProcessEnd::Ended(_) => Verb::Resume,
                 ProcessEnd::Failed(..) => {

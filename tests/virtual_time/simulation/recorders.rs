@@ -1,5 +1,4 @@
-//! Recorders between the engine and its ports: what the engine reads and writes, in domain types. And a clock that can
-//! be set.
+//! Records what the engine reads and writes at its ports, in domain types. Also provides a clock that can be set.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -54,7 +54,7 @@ impl Simulation {
                 return Ok(Some(then.verb()));
             }
         }
-        // A marker that was written late must be known as one of a run that did not start.
+        // A marker that was written late must be recognized as the marker of a run that did not start.
         let snapshot = self.lab.model().call(|w, _| w.snapshot());
         for left in snapshot.tags.values().filter_map(|tags| tags.get(marker::KEY)) {
             if !marker::is_unstarted_or_finished(&self.store, left).await {

@@ -134,7 +134,7 @@ pub fn failure_of(schedule: &Schedule) -> Option<String> {
     }
 }
 
-/// Runs schedules on all processors; returns the failed ones.
+/// Runs schedules on all processors. Returns the failed schedules.
 pub fn failures(all: &[Schedule]) -> Vec<(Schedule, String)> {
     let (next, wrong_ones) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);

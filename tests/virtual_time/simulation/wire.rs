@@ -159,7 +159,7 @@ impl Wire {
         self.0.killed.notified().await;
     }
 
-    /// Whether the last crash was one after which the next process starts only after the deadline. Resets the flag.
+    /// Whether the last crash delays the next process until the deadline of the write is over. Resets this value.
     pub fn take_past_deadline(&self) -> bool {
         std::mem::take(&mut self.state().past)
     }
@@ -298,7 +298,7 @@ impl Wire {
         armed.is_some()
     }
 
-    /// Notes that a record is on disk, and injects the fault that waited for it.
+    /// Registers that a record is on disk, and injects the fault that waited for it.
     pub fn after_append(&self) {
         let mut state = self.state();
         if let Some(last) = state.names.last_mut() {

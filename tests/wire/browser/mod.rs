@@ -1,4 +1,5 @@
-//! Tier `browser`: Chromium, `$CUTOVER_CHROMIUM`, lays out the report. Its boxes are on the page, visible, and apart.
+//! Tier `browser`: Chromium, `$CUTOVER_CHROMIUM`, lays out the report. The boxes of the report are on the page, are
+//! visible, and do not overlap.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -28,7 +29,7 @@ fn report(plan: &str, scenario: Option<&Path>, folder: &Path) -> String {
     std::fs::read_to_string(&page).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)))
 }
 
-/// What is wrong with the boxes of a page at this width; `visible` are selectors that must match.
+/// Returns what is wrong with the boxes of a page at this width. `visible` has selectors that must match.
 fn findings(page: &str, width: u32, visible: &[&str], folder: &Path) -> Vec<String> {
     let text = |value: &str| serde_json::to_string(value).expect("a string").replace("</", "<\\/");
     let visible: Vec<_> = visible.iter().map(|selector| text(selector)).collect();

@@ -16,7 +16,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Returns the running moto that concurrent tests share, or starts a new one.
+    /// Returns the running moto that concurrent tests share, or starts a new moto.
     pub fn shared(python: &Path) -> Arc<Self> {
         static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -53,14 +53,14 @@ struct ConnectionState {
     written: Vec<RouteWrite>,
     /// Every credential in the requests: signatures, session tokens and bearer tokens.
     credentials: BTreeSet<String>,
-    /// `Some(n)`: every n-th request is refused with a response that quotes its headers.
+    /// With `Some(n)`, every n-th request is refused with a response that quotes its headers.
     quote: Option<usize>,
     /// A text that is replaced in responses, and its replacement.
     replacement: Option<(String, String)>,
 }
 
 impl Connection {
-    /// Refuses every n-th request (`None`: none) with a response that quotes all its headers.
+    /// Refuses every n-th request, or with `None` no request, with a response that quotes all its headers.
     pub fn quote_in_refusals(&self, one_in: Option<usize>) {
         self.state().quote = one_in;
     }
@@ -131,7 +131,7 @@ impl Connection {
         (state.requests.len() == number + 1).then_some(moment)
     }
 
-    /// Records the credentials of a request; refuses the request if it is an n-th one.
+    /// Records the credentials of a request. Refuses the request if it is an n-th request.
     fn refuse(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
         let mut state = self.state();
         let all: Vec<_> =

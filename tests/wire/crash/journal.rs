@@ -23,8 +23,9 @@ struct DamagedJournal<'a> {
     bounds: Vec<usize>,
 }
 
-/// Cuts `bytes` before every byte, and flips bits of every byte: all eight, or a different one in each byte. The lines
-/// before the damaged one are the same in all cases and are parsed only once; [`samples`] parses complete journals.
+/// Cuts `bytes` before every byte, and flips bits of every byte: all eight bits, or a different bit in each byte. The
+/// lines before the damaged line are the same in all cases and are parsed only once; [`samples`] parses complete
+/// journals.
 pub fn damage(bytes: &[u8], every_bit: bool) -> CaseCounts {
     let bounds: Vec<_> =
         [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
@@ -57,7 +58,7 @@ impl DamagedJournal<'_> {
         let line = before.records.len();
         let begun = &self.bytes[self.bounds[line]..at];
         let mut parsed = Parsed { checksums: before.checksums.clone(), ..Parsed::default() };
-        // One record is enough: the next record is checked against the number and run of the one before.
+        // One record is enough: the next record is checked against the number and run of the previous record.
         parsed.records.extend(before.records.last().cloned());
         let held = parsed.records.len();
         parsed.append(begun).unwrap_or_else(|why| panic!("cut at {at}: {why}"));

@@ -1,5 +1,5 @@
-//! Kills the program at every request that it makes: `resume` must then reach exactly the goal, `rollback` exactly the
-//! start, and nothing may be written twice.
+//! Kills the program at every request that it makes: `resume` must then reach exactly the planned shares, `rollback`
+//! must reach exactly the original shares, and nothing may be written twice.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ fn cases(requests: usize, every: usize) -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_can_be_resumed_and_rolled_back() {
-    // The lab answers all lanes, and the program gives up on an answer after seconds. Few enough lanes that a machine
-    // with other work for its processors still answers in time.
+    // The lab answers all lanes, and the program gives up on an answer after seconds. There are few enough lanes that a
+    // machine with other work for its processors still answers in time.
     let lanes = if crate::crash::all_cases() { 32 } else { 8 };
     let lab = Lab::start(lanes);
     let mut all = join_all((0..lanes).map(|number| Lane::open(&lab, number))).await;

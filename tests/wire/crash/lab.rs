@@ -20,7 +20,7 @@ impl Drop for Lab {
     }
 }
 
-/// Returns the program under test: the one that was built with the tests, or `CUTOVER_CRASH_PROGRAM`.
+/// Returns the program under test: the program that was built with the tests, or `CUTOVER_CRASH_PROGRAM`.
 pub fn program() -> PathBuf {
     std::env::var_os("CUTOVER_CRASH_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_cutover").into(), PathBuf::from)
 }

@@ -295,8 +295,8 @@ impl Lane {
     }
 }
 
-/// Returns the writes that a route may get: each step once and in order, and at the end the goal, or the original
-/// weights with the new group at 0.
+/// Returns the writes that a route may get: each step once and in order, and at the end the planned weights, or the
+/// original weights with the new group at 0.
 fn expected(ending: Ending, before: &[(String, u16)], route_writes: &[Vec<(String, u16)>]) -> Vec<Vec<(String, u16)>> {
     let with = |a: u16, b: u16| {
         let mut weights: BTreeMap<String, u16> = before.iter().cloned().collect();

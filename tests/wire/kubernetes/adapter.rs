@@ -30,8 +30,8 @@ fn cluster_objects(auto_mode: bool) -> StoredObjects {
     Arc::new(Mutex::new(objects))
 }
 
-/// Returns a client whose requests first go through `before`, which may respond instead of the API. Status 444: no
-/// response.
+/// Returns a client whose requests first go through `before`, which may respond instead of the API. A status of 444
+/// means no response.
 fn client(
     stored: &StoredObjects,
     before: impl Fn(&Request<hyper::body::Bytes>) -> Option<Response<Body>> + Send + Sync + 'static,

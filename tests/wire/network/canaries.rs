@@ -1,5 +1,5 @@
-//! Canaries: a secret in every place that can hold one, in whole runs of the program, through every failure that the
-//! network and the services can have. No output and no file of a run contains one.
+//! Tests with canaries: a secret in every place that can contain a secret, in whole runs of the program, through every
+//! failure that the network and the services can have. No output and no file of a run may contain a canary.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,8 +44,8 @@ const ALL: [&str; 15] = [
     KUBE_PROXY,
 ];
 
-/// What failing answers quote, as some service could: each where it says that it is secret, or as the value alone where
-/// the program has used it by then.
+/// Returns the text that failing answers quote, as some service could. Each secret is in a form that shows that it is
+/// secret, or is the value alone if the program has used the secret before.
 fn quoted() -> String {
     [
         &format!("http://robot:{PROXY}@proxy:3128"),
@@ -65,7 +65,7 @@ fn quoted() -> String {
     .join(" ")
 }
 
-/// An office with all canaries. `refusal`: the first line of every answer of the proxies.
+/// Starts an office with all canaries. `refusal` is the first line of every answer of the proxies.
 async fn office(refusal: Option<&str>) -> Office {
     let user = format!("robot:{PROXY}");
     let office = Office::start(&[&quoted()], Some(&user), refusal).await;
@@ -91,7 +91,7 @@ async fn office(refusal: Option<&str>) -> Office {
     ])
 }
 
-/// A whole run and what people do about it, with all logs.
+/// The commands of a whole run, and the commands that people use about it, with all logs.
 const VERBS: [&str; 5] = [
     "check plan.yaml --log-level trace",
     "run plan.yaml --yes --on-freeze exit --output json --log-level trace --metrics-file run.prom",
@@ -136,7 +136,7 @@ fn assert_nothing_leaked(office: &Office, ended: &[(String, ProcessResult)]) -> 
     texts.len()
 }
 
-/// The signature and the tokens of a request.
+/// Returns the signature and the tokens of a request.
 fn credentials(asked: &Asked) -> Vec<String> {
     let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
     let authorization = header("authorization").and_then(|value| value.rsplit(['=', ' ']).next());
@@ -144,7 +144,7 @@ fn credentials(asked: &Asked) -> Vec<String> {
     all.filter(|text| text.len() > 10).map(str::to_owned).collect()
 }
 
-/// Every file below a folder.
+/// Adds every file below a folder to `texts`.
 fn files(folder: &Path, texts: &mut BTreeMap<String, String>) {
     for entry in
         std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("the entry should be readable").path())
@@ -166,8 +166,8 @@ fn is_cluster(asked: &Asked) -> bool {
     matches!(asked.host.as_str(), "a.example.test" | "b.example.test")
 }
 
-/// Plays two whole runs in which one of `one_in` requests of this kind fails like this: from the start, and after the
-/// first notification, which says that the run has started.
+/// Plays two whole runs in which one of `one_in` requests of this kind fails. In one run, the failures begin at the
+/// start; in the other run, after its first notification, which says that the run has started.
 async fn play_with(failure: Failure, one_in: usize, of: fn(&Asked) -> bool) {
     let play_from = async |mut begun: bool| {
         let office = office(None).await;
@@ -175,7 +175,7 @@ async fn play_with(failure: Failure, one_in: usize, of: fn(&Asked) -> bool) {
         office.fail(move |asked| {
             begun |= asked.host.starts_with("events");
             count += usize::from(begun && of(asked));
-            // Without a period: a loop that repeats its calls must not meet the failure each time.
+            // The failures have no period, so that a loop that repeats its calls does not meet the failure each time.
             let mixed = (count * 2_654_435_761) >> 13;
             (begun && of(asked) && mixed.is_multiple_of(one_in)).then_some(failure)
         });
@@ -247,7 +247,8 @@ async fn requests_without_an_answer_repeat_no_secret() {
     assert_nothing_leaked(&office, &ended);
 }
 
-/// What fails before the first request: the proxy, TLS, and a plugin. The output has one of these texts.
+/// Runs `check` and `run` with a failure before the first request: of the proxy, of TLS, or of a plugin. Asserts that
+/// the output has this text.
 async fn check_and_run(office: &Office, expected: &str) {
     let mut ended = Vec::new();
     for verb in &VERBS[..2] {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::origin::{AUTHORITY, Asked, file, serve, site};
 use super::servers::kubernetes as api;
 
-/// The ExecCredential with this client certificate, which expires then.
+/// Returns the ExecCredential with this client certificate and this expiry.
 fn credential(name: &str, expires: Option<&str>) -> Value {
     let certificate =
         std::fs::read_to_string(file(&format!("{name}.pem"))).expect("the certificate should be readable");
@@ -29,7 +29,7 @@ fn credential(name: &str, expires: Option<&str>) -> Value {
     }})
 }
 
-/// The name of a client's certificate.
+/// Returns the name of a client's certificate.
 fn name(asked: &Asked) -> &'static str {
     let Some(certificate) = &asked.certificate else { return "none" };
     let named = |name: &&str| {
@@ -40,7 +40,7 @@ fn name(asked: &Asked) -> &'static str {
     ["client-one", "client-two"].into_iter().find(named).unwrap_or("another")
 }
 
-/// A plugin that returns the first credential at its first run and the second one from then on.
+/// Returns a plugin that gives the first credential at its first run, and the second credential from then on.
 fn plugin(folder: &Path, first: &Value, second: &Value) -> String {
     std::fs::write(folder.join("first"), first.to_string()).expect("the file should be written");
     std::fs::write(folder.join("second"), second.to_string()).expect("the file should be written");
@@ -51,8 +51,8 @@ fn plugin(folder: &Path, first: &Value, second: &Value) -> String {
     path.display().to_string()
 }
 
-/// The result of three reads with such a plugin, and the certificates of the requests. `refused`: the API server does
-/// not accept this certificate.
+/// Returns the results of three reads with a plugin that gives these credentials, and the certificates of the requests.
+/// The API server does not accept the certificate `refused`.
 async fn reads(first: Value, second: Value, refused: &'static str) -> (Vec<Result<(), Unreadable>>, Vec<&'static str>) {
     let folder = tempfile::tempdir().expect("the folder should be created");
     let seen: Arc<Mutex<Vec<&'static str>>> = Arc::default();

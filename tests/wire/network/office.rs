@@ -33,25 +33,25 @@ pub const CONNECTIONS: [(&str, &str); 10] = [
     ("telemetry", "otel.example.test:443"),
 ];
 
-/// How the site fails.
+/// A failure of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// This status, with a body of the service's kind that quotes the request and every secret.
+    /// The site answers with this status, and a body of the service's kind that quotes the request and every secret.
     Quote(u16),
-    /// The statuses of [`STATUSES`] in turn.
+    /// The site answers with the statuses of [`STATUSES`] in turn.
     QuoteEach,
-    /// 200 with a body that cannot be parsed and quotes the same.
+    /// The site answers 200 with a body that cannot be parsed and that quotes the same texts.
     Malformed,
-    /// The connection is closed.
+    /// The site closes the connection.
     Close,
-    /// No answer.
+    /// The site does not answer.
     Hang,
 }
 
 /// The statuses of [`Failure::QuoteEach`].
 pub const STATUSES: [u16; 9] = [400, 401, 403, 404, 409, 422, 429, 500, 503];
 
-/// The number of measurements after which a run is interrupted: more than one needs that does not wait.
+/// The number of measurements after which a run is interrupted. A run that does not wait needs fewer.
 const MEASUREMENTS: usize = 25;
 
 type Rule = Box<dyn FnMut(&Asked) -> Option<Failure> + Send>;
@@ -72,8 +72,8 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Office {
-    /// Starts one. `secrets`: what failing answers quote besides the request; `user`: what the proxies ask for;
-    /// `refusal`: the first line of every answer of the HTTP proxies.
+    /// Starts an office. Failing answers quote `secrets` in addition to the request. `user` is the user that the
+    /// proxies require. `refusal` is the first line of every answer of the HTTP proxies.
     pub async fn start(secrets: &[&str], user: Option<&str>, refusal: Option<&str>) -> Self {
         let lab = Lab::of(&plan(""));
         let seen: Arc<Mutex<Vec<Asked>>> = Arc::default();
@@ -104,7 +104,7 @@ impl Office {
         ])
     }
 
-    /// Adds environment variables; an empty value removes one.
+    /// Adds environment variables. An empty value removes the variable.
     #[must_use]
     pub fn with(mut self, variables: &[(&str, &str)]) -> Self {
         for (name, value) in variables {
@@ -145,7 +145,7 @@ impl Office {
         *locked(&self.rule) = Box::new(rule);
     }
 
-    /// Every request that arrived so far.
+    /// Returns every request that has arrived so far.
     pub fn seen(&self) -> Vec<Asked> {
         locked(&self.seen).clone()
     }
@@ -160,7 +160,7 @@ impl Office {
         let mut command = Command::new(program());
         command.args(args).env_clear().envs(self.environment.iter().cloned());
         command.current_dir(self.folder()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A run can wait for ever for what this network does not give it.
+        // A run can wait forever for something that this network does not have.
         tokio::task::spawn_blocking(|| child::interrupt_after(MEASUREMENTS, "gateMeasured", command))
             .await
             .expect("the process should end")
@@ -208,7 +208,7 @@ fn site(lab: &Lab, seen: &Arc<Mutex<Vec<Asked>>>, rule: &Arc<Mutex<Rule>>, secre
     })
 }
 
-/// The description of an EKS cluster with the name of its API server and the authority of these tests.
+/// Returns the description of an EKS cluster with the name of its API server and the authority of these tests.
 fn renamed(text: &str, endpoint: &mut String) -> String {
     let Ok(mut answer) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
     if let Some(at) = answer["cluster"]["endpoint"].as_str() {
@@ -249,7 +249,7 @@ fn fail(failure: Failure, asked: &Asked, secrets: &str, turn: usize) -> Reply {
     Reply::Answer(status, text)
 }
 
-/// The plan of the lab and, with these lines, of the program.
+/// Returns the plan of the lab; with `extras`, the plan of the program.
 fn plan(extras: &str) -> String {
     let (notifications, strategy) = extras.split_once("---\n").unwrap_or_default();
     format!(
@@ -321,7 +321,7 @@ const EXTRAS: &str = r#"  notifications:
         http: {url: "https://grafana.example.test/in", headers: [{name: X-Gate, fromFile: gate-header}], timeout: 2s}
 "#;
 
-/// The script of those commands: a message with all secrets of the environment, or of the files.
+/// The script of the two commands. It prints a message with all secrets of the environment, or of the files.
 const PRINT: &str = r#"case $1 in
 env) text=$(env | grep Canary | sort);;
 last) text=$(env | grep Canary | sort -r);;

@@ -21,23 +21,23 @@ use tokio_rustls::TlsAcceptor;
 /// The private authority.
 pub const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/network/ca.pem");
 
-/// A request.
+/// A request that a server received.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The host, without its port.
     pub host: String,
     pub method: http::Method,
-    /// With the query.
+    /// The path, with the query.
     pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// DER of the client's certificate.
+    /// The client's certificate in DER form.
     pub certificate: Option<Vec<u8>>,
 }
 
 /// What a server does with a request.
 pub enum Reply {
-    /// Status and body.
+    /// Answers with this status and body.
     Answer(u16, String),
     /// Closes the connection.
     Close,
@@ -56,12 +56,13 @@ pub fn site(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static) ->
     })
 }
 
-/// A file of this folder.
+/// Returns the path of a file in this folder.
 pub fn file(name: &str) -> PathBuf {
     PathBuf::from(AUTHORITY).with_file_name(name)
 }
 
-/// TLS with the certificate of the private authority. A client's certificate of that authority is accepted.
+/// Returns the TLS settings with the certificate of the private authority. A client's certificate of that authority is
+/// accepted.
 pub fn tls() -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_file(file("leaf.pem")).expect("the certificate should be readable")];
     let key = PrivateKeyDer::try_from(std::fs::read(file("leaf.key.der")).expect("the key should be readable"))
@@ -111,7 +112,7 @@ async fn connection(
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// An error closes the connection.
+/// Answers one request; an error closes the connection.
 async fn answer(
     site: Site,
     request: Request<Incoming>,

@@ -1,4 +1,4 @@
-//! Credential plugins of a kubeconfig: how they are called, and the messages about a failed one.
+//! Credential plugins of a kubeconfig: how they are called, and the messages about a failed plugin.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,5 @@
-//! AWS profiles: where the program gets credentials from, on loopback, and what it says where it gets none.
+//! AWS profiles: the places from which the program gets credentials, on loopback, and the messages if it finds no
+//! credentials.
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -20,7 +21,7 @@ spec:
   strategy: {from: a, to: b, steps: [{setWeight: 100}]}
 ";
 
-/// The access key that signed a request.
+/// Returns the access key that signed a request.
 fn key(asked: &Asked) -> String {
     let header = asked.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let scope = header.split("Credential=").nth(1).unwrap_or_default();
@@ -65,7 +66,7 @@ fn answer(asked: &Asked, keys: &Mutex<Vec<String>>, refusal: (&str, &str)) -> (u
     denied(if key.starts_with("AKIDBAD") { refusal } else { ("AccessDenied", "not you") })
 }
 
-/// What `check` says with this AWS configuration and environment, and the keys that signed its requests.
+/// Returns the output of `check` with this AWS configuration and environment, and the keys that signed its requests.
 async fn check(
     config: &str,
     variables: &[(&str, &str)],
@@ -100,7 +101,7 @@ async fn check(
     (ended.out + &ended.err, keys)
 }
 
-/// The names of the cached tokens of the two SSO sessions: SHA-1 of `corp` and `old`.
+/// Returns the name of the cached token of an SSO session: the SHA-1 of `corp` or `old`.
 fn sha1_of(session: &str) -> &'static str {
     match session {
         "corp" => "ee0bfd2552fbd840c02cc48b6e823320543c450f",
@@ -196,7 +197,7 @@ async fn role_that_sts_refuses_is_not_a_failed_sso_login() {
     assert!(!said.contains("sso login"), "{said}");
 }
 
-/// The AWS CLI reads `AWS_DEFAULT_PROFILE`, too; `AWS_PROFILE` wins.
+/// The AWS CLI also reads `AWS_DEFAULT_PROFILE`; `AWS_PROFILE` has priority.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aws_default_profile_selects_a_profile() {
     let keys =

@@ -35,12 +35,13 @@ struct Rules {
 }
 
 impl TestServers {
-    /// Starts all. With `user`, the HTTP proxies ask for these (`user:password`).
+    /// Starts all servers and proxies. With `user`, the HTTP proxies require this `user:password`.
     pub async fn start(user: Option<&str>) -> Self {
         Self::serving(site(answer), user, None).await
     }
 
-    /// Starts all with this site. With `refusal`, the HTTP proxies answer every request with this line.
+    /// Starts all servers and proxies with this site. With `refusal`, the HTTP proxies answer every request with this
+    /// line.
     pub async fn serving(site: Site, user: Option<&str>, refusal: Option<&str>) -> Self {
         let to = (serve(Arc::clone(&site), true).await, serve(site, false).await);
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -105,7 +106,7 @@ fn answer(asked: &Asked) -> (u16, String) {
     }
 }
 
-/// The answer of an API server without TargetGroupBindings.
+/// Returns the answer of an API server without TargetGroupBindings.
 pub fn kubernetes(path: &str) -> Option<(u16, String)> {
     match path {
         "/api/v1/namespaces/kube-system" => {

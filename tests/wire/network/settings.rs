@@ -6,7 +6,7 @@ use cutover::domain::traffic::Unreadable;
 use cutover::plan::model::Selector;
 use cutover::port::{Detail, Inventory};
 
-/// A configuration with an endpoint that nobody serves.
+/// Returns a configuration with an endpoint that nobody serves.
 async fn config() -> SdkConfig {
     let settings = aws::Settings {
         region: Some("eu-central-1".into()),
@@ -17,7 +17,7 @@ async fn config() -> SdkConfig {
     aws::config(&settings).await
 }
 
-/// The reason why STS, ELB and EKS cannot be read; each must be a setting.
+/// Returns the reasons why STS, ELB and EKS cannot be read. Each reason must be [`Unreadable::Setup`].
 async fn setup_failures(config: &SdkConfig) -> [String; 3] {
     let alb = Alb::new(config);
     let failures = [

@@ -21,7 +21,7 @@ impl By {
         }
     }
 
-    /// How the proxy logs a connection.
+    /// Returns the text with which the proxy logs a connection.
     fn log(self) -> &'static str {
         match self {
             Self::Http => "CONNECT ",
@@ -31,7 +31,7 @@ impl By {
     }
 }
 
-/// One whole run with this proxy in this variable and the authority in this setting.
+/// Runs the program once with this proxy in this variable, and with the authority in this setting.
 async fn run_through(variable: &str, proxy: By, trust: &str) {
     let office = Office::start(&[], Some("robot:pw-of-a-test"), None).await;
     let config = office.write("home/.aws/config", &format!("[profile corp]\nca_bundle = {AUTHORITY}\n"));
@@ -74,15 +74,15 @@ async fn all_proxy_in_lower_case_and_the_profiles_ca_bundle_hold_for_every_conne
     run_through("all_proxy", By::Http, "ca_bundle").await;
 }
 
-/// The proxy of the environment does not exist; `NO_PROXY` names every host, so each is asked directly, where its name
-/// does not resolve.
+/// The proxy of the environment does not exist. `NO_PROXY` names every host, so the program connects directly to each
+/// host, whose name does not resolve.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_proxy_holds_for_every_connection_and_not_for_the_proxy_of_a_kubeconfig() {
     let a = "a.example.test:443";
     let cases = [
         (".amazonaws.com,.example.test", By::Http, vec![a]),
         ("*", By::Socks, vec![a]),
-        // The port of the first is another one.
+        // The first entry has another port than the host, so it does not match.
         (
             ".amazonaws.com:8443,example.test:443",
             By::Socks,
@@ -108,7 +108,7 @@ async fn no_proxy_holds_for_every_connection_and_not_for_the_proxy_of_a_kubeconf
     futures::future::join_all(checks).await;
 }
 
-/// What this program serves on loopback for itself is never asked through a proxy.
+/// Servers that this program runs on loopback for itself are never called through a proxy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rehearsal_asks_no_proxy() {
     let office = Office::start(&[], None, None).await;
@@ -121,7 +121,7 @@ async fn a_rehearsal_asks_no_proxy() {
     assert_eq!(office.servers.take_requests(), Vec::<String>::new());
 }
 
-/// A cluster with an authority of its own trusts only that one, as kubectl does.
+/// A cluster with its own authority trusts only this authority, as kubectl does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_not_trusted_stops_each_connection_at_once_with_the_variable() {
     let office = Office::start(&[], None, None).await;

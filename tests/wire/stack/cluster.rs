@@ -51,7 +51,7 @@ pub struct Cluster {
     api_was_down: AtomicBool,
 }
 
-/// What a cluster needs to start.
+/// The settings that a cluster needs to start.
 pub struct ClusterSite<'a> {
     /// The folder of the programs and the controller's files.
     pub stack: &'a Path,

@@ -38,7 +38,7 @@ fn delete(code: &'static str, path: &'static str) -> Difference {
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/NS/deployments/web";
 
-/// A change of the only container of the workload.
+/// Returns a change of the only container of the workload.
 fn container(code: &'static str, field: &str, value: Value) -> Difference {
     let mut container = container_object();
     container[field] = value;
@@ -55,7 +55,7 @@ fn container_object() -> Value {
     })
 }
 
-/// Creates the platform of a cluster: what the differences change.
+/// Creates the objects of a cluster that the differences change.
 fn create_platform(cluster: &Cluster, namespace: &str) {
     let create = |path: &str, object: Value| cluster.api.create(&path.replace("NS", namespace), &object);
     cluster.api.merge("/api/v1/nodes/node-1", &json!({"metadata": {"labels": {"zone": "a"}}}));

@@ -1,4 +1,4 @@
-//! The stacks: two clusters, `a` and `b`, and one AWS each. One stack serves most tests; another one serves the tests
+//! The stacks: two clusters, `a` and `b`, and one AWS each. One stack serves most tests; another stack serves the tests
 //! that kill parts of it.
 
 use std::path::{Path, PathBuf};

@@ -297,7 +297,7 @@ fn routes(stack: &Stack, load_balancer: &str, groups: &BTreeMap<String, String>)
         ])
     };
     let default = json!(["elbv2", "modify_listener", {"ListenerArn": https, "DefaultActions": forward(&[("a", 100)])}]);
-    // Through the proxy, which must know the attached groups.
+    // The calls go through the proxy, because the proxy must know the attached groups.
     let made = stack.aws(&json!([default, rule(1, &[("a", 1)]), rule(2, &[("a", 80), ("c", 20)])]));
     vec![https, text(&made[1]["Rules"][0]["RuleArn"]), text(&made[2]["Rules"][0]["RuleArn"])]
 }

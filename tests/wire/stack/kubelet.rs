@@ -1,4 +1,4 @@
-//! Acts as the kubelets: gives pods addresses of the VPC, makes them ready, and removes deleted ones. There are no
+//! Acts as the kubelets: gives pods addresses of the VPC, makes them ready, and removes deleted pods. There are no
 //! containers.
 
 use std::time::Duration;

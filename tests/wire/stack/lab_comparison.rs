@@ -1,5 +1,5 @@
-//! Compares the lab's API server with a real one: the same requests must get the same responses in all parts that the
-//! program uses.
+//! Compares the lab's API server with a real API server: the same requests must get the same responses in all parts
+//! that the program uses.
 
 use cutover::lab::objects::{Kind, Objects};
 use jiff::Timestamp;

@@ -8,7 +8,7 @@
 //! cargo test --test wire stack_name_of_the_test -- --ignored --nocapture
 //! ```
 //!
-//! One [`environment::Stack`] serves most tests of a process. Another one serves the tests that kill parts of it, one
+//! One [`environment::Stack`] serves most tests of a process. Another stack serves the tests that kill parts of it, one
 //! after the other. A stack takes about fifteen seconds to start, and ends with the process. A test begins with
 //! [`fixture::StackFixture::new`] (a separate namespace, load balancer, target groups and plan), or with
 //! [`fixture::StackFixture::with_own_stack`] if it kills something. Tests mostly wait, so that many at a time take no
@@ -25,7 +25,7 @@
 //! - `processes.rs`: processes that end with the tests
 //!
 //! `tests/CONTRACTS.md` lists the differences between the real servers and the lab that were found; `lab_comparison.rs`
-//! compares both.
+//! compares the lab with a real server.
 
 mod api;
 mod api_server_column;

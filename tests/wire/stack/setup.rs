@@ -73,7 +73,7 @@ pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
     while api.call("GET", "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings", None).is_err() {
         std::thread::sleep(Duration::from_millis(100));
     }
-    // Last, because Services and bindings need the controller from then on.
+    // The webhooks are installed last, because Services and bindings need the controller from then on.
     let authority = std::fs::read(folder.join("ca.crt")).expect("the certificate of the authority should be readable");
     for configuration in webhook_configurations(&files.join("webhook"), webhooks, &authority) {
         api.create(&format!("/apis/admissionregistration.k8s.io/v1/{}", collection(&configuration)), &configuration);

@@ -10,7 +10,7 @@ use crate::stack::watch;
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kept";
 
-/// Grants `cutover` what it needs to store its runs in the namespace.
+/// Grants `cutover` the permissions that it needs to store its runs in the namespace.
 fn grant(fixture: &StackFixture) {
     let verbs = ["get", "list", "create", "update", "delete"];
     let rules = json!([

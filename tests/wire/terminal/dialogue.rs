@@ -299,7 +299,7 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
     assert_eq!(stage.lab.stop(), Some(0));
 }
 
-/// Swapped groups are an easy mistake at night: `y` does not confirm them, `--yes` alone neither, and the tags with the
+/// Swapped groups are an easy mistake at night: neither `y` nor `--yes` alone confirms them, and the tags with the
 /// weights before the run stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swapped_groups_are_named_and_do_not_remove_the_original_weights() {

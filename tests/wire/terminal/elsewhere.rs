@@ -61,11 +61,11 @@ fn the_machine_of_the_run_says_that_another_machine_put_the_traffic_back() {
     assert_eq!(lab.cutover("check plan.yaml").code, 0);
 }
 
-/// Asserts what a person finds who looks before the rollback.
+/// Asserts what the other machine shows before the rollback.
 fn look_from_elsewhere(lab: &Lab) {
     let status = elsewhere(lab, "status plan.yaml");
     assert_eq!(status.code, 2, "{status:?}");
-    let look = "to look from here: cutover status --load-balancer alpha-webapp";
+    let look = "to show it from here: cutover status --load-balancer alpha-webapp";
     for part in [look, "to roll back from here: cutover rollback plan.yaml"] {
         assert!(status.err.contains(part), "{part}: {status:?}");
     }

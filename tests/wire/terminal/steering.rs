@@ -48,7 +48,7 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     assert_eq!(lab.stop(), Some(0));
 }
 
-/// Checks the history and the report of the run above.
+/// Checks the history and the report of the run that the operator steered.
 fn check_history(lab: &Lab) {
     let list = lab.cutover("history --output json").json();
     let id = list["id"].as_str().expect("the id should be a string").to_owned();

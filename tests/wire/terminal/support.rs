@@ -72,7 +72,7 @@ impl Lab {
         let stderr = child.stderr.take().expect("the process should have a standard error");
         let exports = child.stdout.take().expect("the process should have a standard output");
         let process = Process(child);
-        // The first line on standard error follows the last one on standard output.
+        // The first line on standard error follows the last line on standard output.
         let mut ready = String::new();
         let mut stderr = BufReader::new(stderr);
         while !ready.contains("ends the lab") {
@@ -216,7 +216,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Reads records until one matches; returns it.
+    /// Reads records until a record matches. Returns this record.
     pub fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let mut line = String::new();
         loop {

@@ -37,9 +37,9 @@ pub struct EksCluster {
     pub status: String,
     /// The Kubernetes version, such as `1.33`.
     pub version: String,
-    /// The URL of the API server; `None`: not created yet.
+    /// The URL of the API server; `None` if it is not created yet.
     pub endpoint: Option<String>,
-    /// The PEM text of the API server's certificate authority; `None`: not created yet.
+    /// The PEM text of the API server's certificate authority; `None` if it is not created yet.
     pub ca: Option<Vec<u8>>,
     /// The health issues of the cluster, each as `code: message`.
     pub issues: Vec<String>,
@@ -83,7 +83,7 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unre
     })
 }
 
-/// That a cluster does not exist, and which clusters do, if the caller may list them.
+/// Returns the text that a cluster does not exist, with the existing clusters if the caller may list them.
 async fn absent(config: &SdkConfig, name: &str) -> String {
     let region = config.region().map_or("the region", |region| region.as_ref());
     let counted = aws_sdk_eks::config::Builder::from(config).interceptor(AwsCallCounter).build();
@@ -104,7 +104,7 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
     connect_over(&Network::process(), config, cluster_name, transport).await
 }
 
-/// Connects like [`connect`], but with the given network environment.
+/// Connects to a cluster's API server as [`connect`] does, but with the given network environment.
 pub async fn connect_over(
     network: &Arc<Network>,
     config: &SdkConfig,

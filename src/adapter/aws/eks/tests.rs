@@ -65,7 +65,7 @@ impl TimeSource for ManualClock {
     }
 }
 
-/// A fake EKS API: DescribeCluster answers with this; ListClusters has the clusters blue and green.
+/// A fake EKS API: DescribeCluster returns this status and body; ListClusters returns the clusters blue and green.
 #[derive(Debug, Clone)]
 struct Eks(u16, String);
 

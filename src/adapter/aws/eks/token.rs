@@ -95,7 +95,7 @@ impl Bearer {
         })
     }
 
-    /// Discards the token, so that the next request gets a new one. Does nothing while a new token is being signed.
+    /// Discards the token, so that the next request gets a new token. Does nothing while a new token is being signed.
     pub fn forget(&self) {
         if let Ok(mut current) = self.current.try_lock() {
             *current = None;

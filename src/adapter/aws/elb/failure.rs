@@ -97,7 +97,7 @@ fn endpoint_failure(error: &(dyn Error + 'static)) -> Option<Failure> {
     causes.map(ToString::to_string).find_map(|text| explain_endpoint(&text)).map(Failure::Setup)
 }
 
-/// Explains a text of the SDK about endpoints and regions; `None`: the text is about something else.
+/// Explains a text of the SDK about endpoints and regions; `None` if the text is about something else.
 fn explain_endpoint(text: &str) -> Option<String> {
     let both = |variable: &str, key: &str| {
         format!(

@@ -32,7 +32,7 @@ impl CachedCredentials {
         *self.cached.lock().await = None;
     }
 
-    /// Returns the expiry of the credentials that were last used; `None`: they do not expire.
+    /// Returns the expiry of the credentials that were last used; `None` if they do not expire.
     pub(super) async fn expires(&self) -> Option<SystemTime> {
         self.cached.lock().await.as_ref().and_then(Credentials::expiry)
     }

@@ -55,7 +55,7 @@ pub(super) enum Selection<'a> {
     All,
     Arn(&'a str),
     Name(&'a str),
-    /// The target groups of this load balancer. Not for load balancers.
+    /// The target groups of this load balancer. This selection cannot be used to read load balancers.
     Of(&'a str),
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn target_groups(elb: &Reader, selection: Selection<'_>) -> Res
     .await
 }
 
-/// What to do with a response that has elements which the SDK would drop.
+/// The reaction to a response that has elements which the SDK would drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ElementCheck {
     /// Fail the read.

@@ -28,8 +28,8 @@ fn sdk_retries(speed: f64) -> RetryConfig {
 }
 
 impl Reader {
-    /// Creates the clients. `single`: the client whose calls are sent once. The pauses of the SDK's retries are divided
-    /// by `speed`.
+    /// Creates the clients. `single` is the client whose calls are sent once. The pauses of the SDK's retries are
+    /// divided by `speed`.
     pub fn new(config: elbv2::config::Builder, single: &elbv2::Client, speed: f64) -> Self {
         let retrying = config.retry_config(sdk_retries(speed)).build();
         Self { retrying: elbv2::Client::from_conf(retrying), single: single.clone() }
@@ -55,7 +55,7 @@ pub(super) fn announce(calls: usize) {
     }
 }
 
-/// Sends a call at the pace of the current scope until its result is final; once without a scope.
+/// Sends a call at the pace of the current scope until its result is final. Outside a scope, sends the call once.
 pub(super) async fn at_current_pace<T, E, F>(api: PacedApi, call: impl Fn() -> F) -> Result<T, Failure>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -1,5 +1,5 @@
 //! Repeats reads whose successful response cannot be decoded, such as a page of a proxy or a damaged body. The SDK does
-//! not repeat them. Without this, an operation of many pages would start again whenever one of them is damaged.
+//! not repeat them. Without this, an operation of many pages would start again whenever one page is damaged.
 
 use std::error::Error;
 
@@ -49,7 +49,7 @@ mod tests {
     use crate::domain::traffic::{RouteId, Unreadable};
     use crate::port::{Traffic, WriteError};
 
-    /// The API: these responses, in turn.
+    /// A fake API that returns these responses in turn.
     #[derive(Debug, Clone)]
     struct Api(Arc<[&'static str]>, Arc<AtomicUsize>);
 

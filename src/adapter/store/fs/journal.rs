@@ -97,7 +97,7 @@ pub(super) struct Writer {
     path: PathBuf,
     file: File,
     run: String,
-    /// The length of the file after the last record that was read or written; `None`: not read yet.
+    /// The length of the file after the last record that was read or written; `None` if it was not read yet.
     end: Option<u64>,
     seq: u64,
     sum: String,

@@ -113,7 +113,11 @@ fn acquire_one(path: &Path, holder: &LockOwner, take_over: bool) -> Result<LockF
                 if lock.is_ours() {
                     // A full disk must not prevent a rollback from locking. A lock is valid without content.
                     if let Err(error) = lock.write_owner(holder) {
-                        tracing::warn!(path = %path.display(), %error, "the owner cannot be written to the lock file");
+                        tracing::warn!(
+                            path = %path.display(),
+                            %error,
+                            "the owner cannot be written to the lock file; the lock is valid, but has no owner's name"
+                        );
                     }
                     return Ok(lock);
                 }
@@ -133,7 +137,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Reads the owner from a lock file; `None`: the file has no valid content.
+/// Reads the owner from a lock file; `None` if the file has no valid content.
 fn read_owner(path: &Path) -> Option<LockOwner> {
     let mut text = String::new();
     File::open(path).ok()?.take(65_536).read_to_string(&mut text).ok()?;

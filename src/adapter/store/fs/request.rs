@@ -66,7 +66,7 @@ pub(super) fn read_heartbeat(folder: &Path) -> Option<Heartbeat> {
 
 /// Renames an unreadable request and keeps it for inspection. If that fails, the next read tries again.
 fn set_aside(path: &Path) {
-    tracing::warn!(path = %path.display(), "an unreadable request is renamed and ignored");
+    tracing::warn!(path = %path.display(), "an operator request cannot be read; repeat the command that sent it");
     let _ = fs::rename(path, path.with_extension(format!("json{UNREADABLE_SUFFIX}")));
 }
 

@@ -30,7 +30,7 @@ pub enum RequestError {
     Conflict,
     /// The server refused the request. Nothing was changed.
     Refused(String),
-    /// There was no response, or an unclear one. A write may have taken effect, or may still take effect.
+    /// There was no response, or an unclear response. A write may have taken effect, or may still take effect.
     Unanswered(String),
 }
 

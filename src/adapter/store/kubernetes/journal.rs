@@ -1,7 +1,7 @@
 //! A run's journal as ConfigMaps: the bytes of the journal file, in segments that fit into etcd. An append replaces the
 //! last segment with the resourceVersion that was read, so that two writers never interleave. The write that fills a
 //! segment also closes it, and a closed segment never changes. A writer that read the segment as open gets a conflict.
-//! If two writers read it as closed and create the next segment, one gets a conflict.
+//! If two writers read the segment as closed and create the next segment, one of them gets a conflict.
 //!
 //! A record that is larger than a segment may be is stored in parts ([`parts`]).
 

@@ -20,7 +20,7 @@ pub enum Purpose {
 /// The label that contains the purpose of the object.
 const PURPOSE_LABEL: &str = "cutover.dev/part";
 /// The label and annotation that contain the run. The label has only the last 63 characters of the id; the annotation
-/// has all.
+/// has all characters.
 pub const RUN: &str = "cutover.dev/run";
 
 impl Purpose {

@@ -30,7 +30,7 @@ pub const LEASE_DURATION: Duration = Duration::from_secs(30);
 pub const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// How often another owner's lease is read, to find out whether it is renewed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The annotation with the owner as JSON. On a free lease: the last owner.
+/// The annotation with the owner as JSON. A free lease names its last owner.
 const HOLDER_ANNOTATION: &str = "cutover.dev/holder";
 /// The annotation with the id of the acquisition. The id differs between two acquisitions by one process.
 const ACQUISITION_ANNOTATION: &str = "cutover.dev/taking";
@@ -50,7 +50,7 @@ impl Leases {
         Self { client, clock, seen: Mutex::default() }
     }
 
-    /// Acquires either all leases or none. `take_over`: takes the leases over from other owners.
+    /// Acquires either all leases or none. With `take_over`, takes the leases over from other owners.
     pub async fn acquire(
         &self,
         load_balancers: &[String],
@@ -164,8 +164,8 @@ impl Leases {
     }
 }
 
-/// The version of a lease that a replace request expects. The version includes the UID: without it, a replace request
-/// creates a lease that does not exist, even with a resourceVersion.
+/// The version of a lease that a replace request expects. The version includes the UID. Without the UID, a replace
+/// request would create a lease that does not exist, even with a resourceVersion.
 #[derive(Debug, Clone)]
 pub struct LeaseVersion {
     uid: Option<String>,
@@ -187,7 +187,7 @@ pub(super) async fn put(client: &NamespaceClient, api: &Api<Lease>, lease: &Leas
     }
 }
 
-/// Builds a lease as its owner writes it. `before`: the version that is replaced, and the number of owner changes.
+/// Builds a lease as its owner writes it. `before` has the version that is replaced, and the number of owner changes.
 pub(super) fn lease(
     arn: &str,
     holder: &LockOwner,

@@ -1,5 +1,5 @@
 //! A store in a namespace of a cluster, for machines without a shared disk: a Lease for each load balancer, and
-//! ConfigMaps for the rest.
+//! ConfigMaps for all other data.
 //!
 //! Everything that must not interleave is written with the version that was read (optimistic concurrency). If a
 //! response is lost, the object is read. An unreachable API is an error: the store never uses a local lock or journal

@@ -1,4 +1,5 @@
-//! The leases that this process owns: renewed in the background, confirmed before a raise, and released at the end.
+//! The leases that this process owns: renewed in the background, confirmed before a share is raised, and released at
+//! the end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::port::store::{LockBackend, LockGuard, LockOwner};
 pub struct OwnedLease {
     arn: String,
     name: String,
-    /// The version of the lease; `None`: the lease was deleted.
+    /// The version of the lease; `None` if the lease was deleted.
     version: Option<LeaseVersion>,
     transitions: i32,
     /// The time when the last successful renewal was sent, on the monotonic and on the wall clock.
@@ -53,7 +54,7 @@ impl OwnedLease {
         self.released || self.new_owner.is_some()
     }
 
-    /// Returns the time since the last renewal, by the clock that shows more.
+    /// Returns the time since the last renewal, by the clock that shows the longer time.
     fn age(&self, now: Timestamp) -> Duration {
         let wall = now.duration_since(self.renewed.1).try_into().unwrap_or(Duration::ZERO);
         self.renewed.0.elapsed().max(wall)
@@ -194,7 +195,7 @@ impl OwnedLeases {
                 Err(RequestError::Conflict) => self.read_again(&api, &mut known).await,
                 Err(error) => {
                     tracing::warn!(
-                        "the lease {} was not released and expires in {} s: {error}",
+                        "the lease {} was not released, and locks the load balancer for {} s more: {error}",
                         known.name,
                         LEASE_DURATION.as_secs()
                     );

@@ -1,6 +1,6 @@
-//! Stores a record that is larger than a Kubernetes object may be: the first part in its segment, the others in objects
-//! of their own. The segment names them and is written last, so that a crash before it leaves objects that no reader
-//! uses, and the journal without the record.
+//! Stores a record that is larger than a Kubernetes object may be: the first part in its segment, the other parts in
+//! separate objects. The segment names these objects and is written last. A crash before that leaves objects that no
+//! reader uses, and the journal without the record.
 
 use std::collections::BTreeMap;
 
@@ -45,8 +45,8 @@ pub fn split_at_lines(text: &str, most: usize) -> Vec<&str> {
     parts
 }
 
-/// Creates the objects of all parts but the first, and names them in the segment. `sum` is the checksum of the record,
-/// which makes the names unique.
+/// Creates the objects of all parts except the first part, and names these objects in the segment. `sum` is the
+/// checksum of the record, which makes the names unique.
 pub async fn put(
     client: &NamespaceClient,
     run: &str,

@@ -111,7 +111,11 @@ pub async fn read_pending(client: &NamespaceClient, run: &str) -> Result<Vec<(St
         waiting.into_iter().map(|(key, text)| (key, serde_json::from_str(&text))).partition(|(_, r)| r.is_ok());
     if !bad.is_empty() {
         let bad: Vec<String> = bad.into_iter().map(|(key, _)| key).collect();
-        tracing::warn!(?bad, "unreadable requests are renamed and ignored in {}", name(Purpose::Requests, run));
+        tracing::warn!(
+            ?bad,
+            "operator requests in {} cannot be read and are ignored; repeat the commands that sent them",
+            name(Purpose::Requests, run)
+        );
         change(client, run, |config_map| {
             let data = config_map.data.get_or_insert_default();
             let moved: Vec<_> =
@@ -170,9 +174,9 @@ pub async fn read_heartbeat(client: &NamespaceClient, run: &str) -> Option<Heart
     serde_json::from_str(found.data?.get(HEARTBEAT_KEY)?).ok()
 }
 
-/// Stores the break-glass script under its file name: a script that is larger than an object may be in several objects.
-/// Returns their names in order. The first object is written last, because it makes the script of an earlier call
-/// complete or ineffective.
+/// Stores the break-glass script under its file name. A script that is larger than an object may be is stored in
+/// several objects. Returns the names of the objects in order. The first object is written last, because it makes the
+/// script of an earlier call complete or ineffective.
 pub async fn put_script(
     client: &NamespaceClient,
     run: &str,

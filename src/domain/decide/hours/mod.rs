@@ -9,7 +9,8 @@ use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Strategy;
 use crate::plan::schedule::{min_duration_with_pauses, raises};
 
-/// Why a step may not start now, and when it may; `None`: it may start now, also because an operator ignores the hours.
+/// Returns why a step may not start now, and when it may start. `None` if the step may start now, or if an operator
+/// ignores the hours.
 pub fn wait_unless_ignored(strategy: &Strategy, state: &State, number: usize, now: Timestamp) -> Option<Wait> {
     match state.hours_ignored_for(number) {
         Some(_) => None,
@@ -17,20 +18,20 @@ pub fn wait_unless_ignored(strategy: &Strategy, state: &State, number: usize, no
     }
 }
 
-/// The step for which `resume --ignore-hours` ignores the hours: the one that waits for them or will wait for them
-/// next. `None`: none of the coming steps does.
+/// Returns the step for which `resume --ignore-hours` ignores the hours: the current or next step that waits for them.
+/// `None` if no such step follows.
 pub fn next_bound_step(strategy: &Strategy, state: &State) -> Option<usize> {
     if strategy.hours.is_empty() {
         return None;
     }
-    // A step that has begun to write goes on to its end.
+    // A step that has begun to write continues to its end.
     let begun = state.phase != Phase::Ready && (state.first_write.is_some() || state.settled);
     let first = state.step + usize::from(begun);
     let raise = (first..=strategy.steps.len()).find(|number| raises(strategy, *number));
     raise.or_else(|| strategy.hours.not_before.is_some_and(|at| state.last_record_at < at).then_some(first))
 }
 
-/// Returns why a step must wait, and the earliest start; `None`: the step may start now.
+/// Returns why a step must wait, and the earliest start; `None` if the step may start now.
 pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -> Option<Wait> {
     let hours = &strategy.hours;
     let until = |message: String, until| Some(Wait { reason: WaitReason::Window, message, until });

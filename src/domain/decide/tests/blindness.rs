@@ -1,4 +1,4 @@
-//! Tests that failed readings stop raises.
+//! Tests that no share is raised while readings fail.
 
 use super::*;
 use crate::domain::run::observation::Marker;

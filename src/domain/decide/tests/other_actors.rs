@@ -44,7 +44,7 @@ fn found(priority: u32, like: u32, content: RouteContent) -> FoundRoute {
     }
 }
 
-/// Returns an observation of both rules (`None`: deleted) and of all rules.
+/// Returns an observation of both rules (`None` for a deleted rule) and of all rules.
 fn observed(second: i64, first: Option<RouteContent>, census: Vec<FoundRoute>) -> Observed {
     let value = first.ok_or_else(|| Unreadable::NotFound("RuleNotFound".into()));
     let routes = [

@@ -14,7 +14,7 @@ pub fn select(plan: &Plan, live_resources: &LiveResources) -> Selection {
 }
 
 /// Selects the routes for a run that begins at a later step (`--from-step`). The live shares must equal `start`;
-/// `None`: any shares are accepted.
+/// `None` means that any shares are accepted.
 pub fn select_at(plan: &Plan, live_resources: &LiveResources, start: Option<&Shares>) -> Selection {
     let mut selection = Selection::default();
     let mut reasons: BTreeMap<RouteId, SkipReason> = BTreeMap::new();
@@ -59,7 +59,8 @@ fn skipped(
     for (arn, load_balancer) in &selection.load_balancers {
         let Some(Ok(listeners)) = live_resources.listeners.get(arn) else { continue };
         for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(&r.id)) {
-            // No entry has decided about a route if the selectors of the entries match nothing, which a finding says.
+            // If the selectors of all entries match nothing, a finding says this, and no entry has decided about the
+            // route.
             let Some(reason) = reasons.get(&route.id).cloned() else { continue };
             all.push(SkippedRoute {
                 load_balancer: load_balancer.name.clone(),

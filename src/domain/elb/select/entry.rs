@@ -62,7 +62,7 @@ impl EntrySelection<'_> {
         self.check_attachment(&at_start, selection);
     }
 
-    /// Checks whether the entry selects this route. The error is the reason why not.
+    /// Checks whether the entry selects this route. The error is the reason why the entry does not select the route.
     fn check_route(&self, listener: &Listener, route: &LiveRoute, selection: &mut Selection) -> Result<(), SkipReason> {
         let listed = self.spec.rules.as_ref().map(|rules| rules.iter().any(|r| names_route(r, route)));
         if !self.in_plan(listener) {
@@ -242,7 +242,7 @@ impl EntrySelection<'_> {
         }
     }
 
-    /// The line of a word in the plan's entry of the workload, after these keys.
+    /// Finds a line of the plan: see [`place::in_workload`].
     fn place(&self, words: &[&str]) -> Option<String> {
         place::in_workload(self.plan, self.workload, words)
     }

@@ -25,12 +25,12 @@ pub struct LiveResources {
     pub existing: ExistingNames,
 }
 
-/// Names of the account and region.
+/// The names of load balancers and target groups in the account and region.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExistingNames {
-    /// Load balancers.
+    /// The names of the load balancers.
     pub load_balancers: Vec<String>,
-    /// Target groups.
+    /// The names of the target groups.
     pub groups: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Selection {
 /// A route that the plan manages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectedRoute {
-    /// The route as read.
+    /// The route as read from AWS.
     pub route: LiveRoute,
     /// The load balancer's ARN.
     pub load_balancer: String,
@@ -95,7 +95,7 @@ pub struct SelectedEntry {
 /// A target group of the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectedGroup {
-    /// The group as read.
+    /// The target group as read from AWS.
     pub group: TargetGroup,
     /// The name of the cluster that the group belongs to.
     pub cluster: ClusterName,
@@ -126,17 +126,17 @@ fn arn<S: Serializer>(id: &RouteId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 
-/// Why a route is skipped. If several reasons apply, the last variant in this order is used: the first two say only that
-/// an entry of the plan is not about the route.
+/// Why a route is skipped. If several entries of the plan give different reasons, the reason that is declared last here
+/// is used, because the first two reasons only say that an entry is not about the route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SkipReason {
-    /// Its listener is not in the plan.
+    /// The listener of the route is not in the plan.
     Listener {
-        /// Its port.
+        /// The port of the listener.
         port: u16,
     },
-    /// The plan lists its rules, and this route is not among them.
+    /// The plan lists `rules`, and this route is not in the list.
     NotListed,
     /// The routing action of the route redirects.
     Redirects,
@@ -146,17 +146,17 @@ pub enum SkipReason {
     NoForward,
     /// The route forwards only to groups that the plan does not name.
     OtherGroups {
-        /// The names of these groups.
+        /// The names of the groups that the route forwards to.
         groups: Vec<String>,
     },
     /// Only groups of clusters that have no share at the start of the plan have weight on this route.
     Elsewhere {
-        /// The names of these groups.
+        /// The names of the groups that have weight on the route.
         groups: Vec<String>,
     },
     /// The plan's groups have weight 0, and other groups have the traffic.
     AtZero {
-        /// The names of these groups.
+        /// The names of the groups that have the traffic.
         groups: Vec<String>,
     },
     /// The route is refused, and a finding gives the reason.

@@ -1,5 +1,5 @@
-//! Evaluates the target health gates over samples of one group: `raise` before a raise, `guard` while the group has
-//! traffic. The caller supplies the samples. Do not read health here.
+//! Evaluates the target health gates over samples of one group: `raise` before a raise (an increase of a share),
+//! `guard` while the group has traffic. The caller supplies the samples. Do not read health here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -31,10 +31,10 @@ pub struct Sample {
 /// Samples of one group, oldest first. The caller removes samples before a long gap.
 pub type Samples = VecDeque<Sample>;
 
-/// The health that a raise requires of a group.
+/// The health that a group needs before its share is raised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseNeed {
-    /// The group's share after the raise, in percent.
+    /// The group's share after the increase, in percent.
     pub share: u32,
     /// The number of healthy targets that the group must have in total.
     pub healthy: u32,
@@ -50,7 +50,7 @@ pub struct RaiseNeed {
 /// The verdict of the raise gate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RaiseVerdict {
-    /// The gate passes, and the raise may be written.
+    /// The gate passes, and the larger share may be written.
     Holds,
     /// The group is healthy enough, but not for long enough. The gate can pass at this time at the earliest.
     NotBefore(Timestamp),
@@ -168,8 +168,8 @@ pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval
     }
 }
 
-/// Evaluates the raise gate of a group. To pass, the group needs at least two samples, the last one not older than
-/// `fresh`.
+/// Evaluates the raise gate of a group. To pass, the group needs at least two samples, and the last sample must not be
+/// older than `fresh`.
 pub fn raise(samples: &Samples, need: &RaiseNeed, fresh: SignedDuration, now: Timestamp) -> RaiseVerdict {
     let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return RaiseVerdict::Unknown };
     if let Some(short) = last.shortfall(need) {

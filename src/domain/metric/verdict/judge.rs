@@ -12,9 +12,9 @@ use crate::plan::model::metric::{ErrorRate, Latency};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GateResult {
-    /// The result `pass`: a raise is allowed.
+    /// The result `pass`: a share may be raised.
     Pass,
-    /// The result `hold`: there is no verdict yet, or the result is unknown. No raise is allowed, and no rollback
+    /// The result `hold`: there is no verdict yet, or the result is unknown. No share may be raised, and no rollback
     /// starts.
     Hold,
     /// The result `fail`: the new cluster must not keep the traffic.
@@ -31,7 +31,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Creates a verdict that allows a raise.
+    /// Creates a verdict that allows an increase of the share.
     pub fn pass(why: impl Into<String>) -> Self {
         Self { result: GateResult::Pass, why: why.into() }
     }

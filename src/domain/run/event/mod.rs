@@ -74,7 +74,7 @@ pub enum Event {
         pid: u32,
         /// The version of the program.
         tool: String,
-        /// `true`: the previous process stopped so recently that time-outs continue (`observeEvery`). `false`:
+        /// Whether the previous process stopped so recently that time-outs continue (`observeEvery`). With `false`,
         /// time-outs start again.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         continuous: bool,
@@ -99,7 +99,7 @@ pub enum Event {
     },
     /// A batch of writes is about to be sent.
     Intended {
-        /// `true`: the writes belong to a rollback. `false`: the writes belong to a step.
+        /// Whether the writes belong to a rollback. With `false`, the writes belong to a step.
         restore: bool,
         /// A write without a response can take effect until this time, but not later.
         deadline: Timestamp,
@@ -158,14 +158,14 @@ pub enum Event {
         step: usize,
         /// The time-out, in milliseconds.
         after: u64,
-        /// What happens next (`onTimeout`).
+        /// The action that follows (`onTimeout`).
         then: OnTimeout,
     },
     /// An operator ended the current pause early, or all pauses of the run (`full`).
     Promoted {
         /// The number of the step, from 1.
         step: usize,
-        /// `true`: all pauses of the run end early.
+        /// Whether all pauses of the run end early.
         full: bool,
         /// The operator, such as `alice@mac`.
         by: String,
@@ -173,7 +173,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// An operator or a time-out paused the run: raises stop.
+    /// An operator or a time-out paused the run: no share is raised.
     Paused {
         /// The operator, or `cutover` for an automatic pause.
         by: String,
@@ -183,20 +183,20 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// An operator resumed the run: raises continue.
+    /// An operator resumed the run: shares may be raised again.
     Resumed {
         /// The operator, such as `alice@mac`.
         by: String,
         /// How changes by other actors are handled.
         mode: ResumeMode,
-        /// The plan's hours do not hold the run up to a step, once.
+        /// Why and for which step the plan's hours are ignored, if the operator asked for this.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         ignore_hours: Option<IgnoredHours>,
         /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// The run was frozen: raises stop until the reason ends.
+    /// The run was frozen: no share is raised until the reason ends.
     Frozen {
         /// The kind of reason.
         reason: FreezeReason,
@@ -211,7 +211,7 @@ pub enum Event {
         route: RouteId,
         /// The content that the run last confirmed.
         expected: Box<RouteContent>,
-        /// The content that AWS has now; `None`: the rule was deleted.
+        /// The content that AWS has now; `None` if the rule was deleted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         live: Option<Box<RouteContent>>,
     },
@@ -256,7 +256,7 @@ pub enum Event {
         verdict: GateResult,
         /// The reason as text, with numbers.
         why: String,
-        /// `true`: the verdict has no effect (`dryRun`).
+        /// Whether the verdict has no effect (`dryRun`).
         #[serde(default)]
         dry_run: bool,
     },
@@ -266,12 +266,12 @@ pub enum Event {
         cause: String,
         /// The operator, or `cutover` for an automatic rollback.
         by: String,
-        /// What started the rollback.
+        /// The trigger of the rollback.
         trigger: Trigger,
-        /// The earlier step whose shares are restored (`abort --to-step`); `None`: the original shares.
+        /// The earlier step whose shares are restored (`abort --to-step`); `None` means the original shares.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to_step: Option<usize>,
-        /// `true`: restore routes even if the old cluster has no healthy targets (`--force`).
+        /// Whether to restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
         /// The store name of the operator request that caused the event, if any.
@@ -286,7 +286,7 @@ pub enum Event {
         by: String,
         /// The stages of the rollback.
         ramp: Ramp,
-        /// `true`: restore routes even if the old cluster has no healthy targets (`--force`).
+        /// Whether to restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
         /// The store name of the operator request that caused the event, if any.
@@ -323,7 +323,7 @@ pub enum Event {
     RetireStarted {
         /// The operator, such as `alice@mac`.
         by: String,
-        /// `true`: the old cluster's bindings are also deleted.
+        /// Whether the old cluster's bindings are also deleted.
         bindings: bool,
         /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -335,7 +335,7 @@ pub enum Event {
         cluster: ClusterName,
         /// The binding as `namespace/name`.
         binding: String,
-        /// `true`: the binding was deleted. `false`: the binding was left in place.
+        /// Whether the binding was deleted. With `false`, the binding was left in place.
         deleted: bool,
         /// Why the binding was left in place; empty if it was deleted.
         #[serde(skip_serializing_if = "String::is_empty", default)]
@@ -386,8 +386,8 @@ pub enum Event {
         /// Each text names the route.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         accepted: Vec<String>,
-        /// What the run did beside its goal and an operator should know, for example that it broke stickiness. Nothing
-        /// has to be done.
+        /// Side effects of the run that an operator should know, for example that it broke stickiness. No action is
+        /// needed.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         notes: Vec<String>,
     },

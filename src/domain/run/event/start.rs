@@ -18,7 +18,7 @@ pub struct Started {
     pub text: String,
     /// The SHA-256 of the text, in hexadecimal digits.
     pub hash: String,
-    /// The folder of the plan file, on the machine of the owner: the commands of the plan run there. `None`: the plan
+    /// The folder of the plan file, on the machine of the owner: the commands of the plan run there; `None` if the plan
     /// has no commands, or did not come from a file.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub folder: Option<String>,
@@ -30,7 +30,7 @@ pub struct Started {
     pub to: ClusterName,
     /// The first step to execute (`--from-step`), from 1.
     pub from_step: usize,
-    /// The shares that a rollback restores; `None`: the original shares of each route.
+    /// The shares that a rollback restores; `None` means the original shares of each route.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub start: Option<Shares>,
     /// The ARNs of the load balancers.
@@ -45,8 +45,8 @@ pub struct Started {
     /// move them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub not_moved: Vec<NotMoved>,
-    /// Whether the end of this run keeps the tags with the original weights of another run: a rollback to named groups
-    /// contradicts these weights, so they are still needed.
+    /// Whether the tags with the original weights of another run are kept at the end of this run. They are still needed
+    /// if this run is a rollback to named groups that contradicts these weights.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub keeps_weights: bool,
     /// Every target group of the plan, by ARN.
@@ -82,7 +82,7 @@ pub struct BindingStart {
     pub cluster: ClusterName,
     /// The workload of the binding.
     pub workload: String,
-    /// `true`: create the binding if it does not exist. `false`: only verify the binding.
+    /// Whether to create the binding if it does not exist. With `false`, the binding is only verified.
     pub create: bool,
     /// The expected binding.
     pub binding: Binding,

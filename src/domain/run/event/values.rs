@@ -48,7 +48,7 @@ impl BindResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GateKind {
-    /// The gate must pass before a raise.
+    /// The gate must pass before a share is raised.
     Raise,
     /// The gate must pass while a group has traffic.
     Guard,
@@ -65,9 +65,9 @@ impl GateKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestKind {
-    /// Pause the run: stop the raises.
+    /// Pause the run: no more shares are raised.
     Pause,
-    /// Resume the run: continue the raises.
+    /// Resume the run: shares may be raised again.
     Resume,
     /// Approve the waiting approval step.
     Approve,
@@ -94,7 +94,7 @@ impl RequestKind {
 pub struct Write {
     /// The route.
     pub route: RouteId,
-    /// The split that the route must have before the write; `None`: any split (a write of a rollback).
+    /// The split that the route must have before the write; `None` means any split (a write of a rollback).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<Split>,
     /// The split to write.
@@ -105,7 +105,7 @@ pub struct Write {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ramp {
-    /// The stages as percentages of the rollback, in increasing order; the last one is 100.
+    /// The stages as percentages of the rollback, in increasing order; the last percentage is 100.
     pub percents: Vec<u32>,
     /// Seconds between the last read-back of a stage and the next stage.
     pub every: u64,
@@ -162,9 +162,9 @@ impl From<model::OnTimeout> for OnTimeout {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoredHours {
-    /// The step that raises and for which they are ignored, from 1; the next raise waits for them again.
+    /// The number of the step, from 1, for which the hours are ignored. Later steps wait for the hours again.
     pub step: usize,
-    /// Why.
+    /// The reason that the operator gave.
     pub reason: String,
 }
 
@@ -174,7 +174,7 @@ pub struct IgnoredHours {
 pub struct ResumeMode {
     /// How drifted routes are handled.
     pub drift: DriftPolicy,
-    /// `true`: rules that appeared since the start join the run.
+    /// Whether rules that appeared since the start join the run.
     pub include_new: bool,
 }
 
@@ -319,7 +319,7 @@ pub enum WaitReason {
     Newer,
 }
 
-/// What started a rollback.
+/// The trigger of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Trigger {
@@ -368,7 +368,7 @@ pub enum StopReason {
     Stuck,
 }
 
-/// The time of a rehearsal in which its clients were measured.
+/// The part of a rehearsal in which its clients were measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MeasuredTime {
@@ -400,7 +400,7 @@ impl MeasuredTime {
     }
 }
 
-/// The measurements of a rehearsal's clients in one part of its time.
+/// The measurements of a rehearsal's clients in one part of the rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientMeasurement {

@@ -80,13 +80,13 @@ impl Parsed {
 pub struct DamagedJournal {
     /// The number of the first damaged line, from 1.
     pub line: usize,
-    /// What is wrong with the line.
+    /// The damage of the line.
     pub why: LineDamage,
     /// The records before the damaged line. Use these records to name the run, never to continue the run.
     pub prefix: Vec<Record>,
 }
 
-/// What is wrong with a line of a journal.
+/// The damage of a line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineDamage {
     /// The line is not a JSON object.

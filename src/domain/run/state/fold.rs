@@ -272,7 +272,7 @@ impl State {
 
     fn record_intents(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
         if !restore {
-            // To write drifted routes again does not start the writes of the step: hooks, gates and windows come first.
+            // Writing drifted routes again does not start the writes of the step: hooks, gates and windows come first.
             if !writes.iter().all(|write| self.routes.get(&write.route).is_some_and(|route| route.reassert)) {
                 self.first_write.get_or_insert(time);
             }

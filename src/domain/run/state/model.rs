@@ -24,19 +24,19 @@ pub const AUTOMATIC: &str = "cutover";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// Between two steps.
+    /// The run is between two steps.
     Ready,
-    /// In a `bind` or share step: gates, writes, settle.
+    /// The run is in a `bind` step or a share step: gates, writes, settle.
     Shifting,
-    /// In a bake.
+    /// The run is in a bake.
     Baking,
-    /// In an approval step.
+    /// The run is in an approval step.
     AwaitingApproval,
-    /// In an `exec` step.
+    /// The run is in an `exec` step.
     RunningCommand,
-    /// In a rollback.
+    /// The run is in a rollback.
     RollingBack,
-    /// In `finalize --detach`: the old groups are being detached.
+    /// The run is in `finalize --detach`: the old groups are being detached.
     Retiring,
     /// The run has ended.
     Finished,
@@ -55,7 +55,7 @@ pub struct State {
     pub last_record_at: Timestamp,
     /// The phase of the run.
     pub phase: Phase,
-    /// The current step, or the next one in [`Phase::Ready`]; from 1.
+    /// The number of the current step, or of the next step in [`Phase::Ready`]; from 1.
     pub step: usize,
     /// The time at which the current step began.
     pub step_since: Timestamp,
@@ -147,15 +147,15 @@ pub struct Paused {
 /// An operator's decision to ignore the plan's hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoursOverride {
-    /// By whom.
+    /// The operator who ignores the hours.
     pub by: String,
-    /// Why.
+    /// The reason that the operator gave.
     pub why: String,
-    /// Steps after this one wait for the hours again.
+    /// The number of the last step that ignores the hours. Later steps wait for the hours again.
     pub step: usize,
 }
 
-/// A freeze of the run, which stops the raises.
+/// A freeze of the run: no share is raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
     /// The kind of reason.
@@ -204,7 +204,7 @@ pub struct Rollback {
     pub cause: String,
     /// The operator; `cutover` for an automatic rollback.
     pub by: String,
-    /// The earlier step whose shares are restored; `None`: the original shares.
+    /// The earlier step whose shares are restored; `None` means the original shares.
     pub to_step: Option<usize>,
     /// Whether an operator used `--force`.
     pub force: bool,
@@ -232,7 +232,7 @@ pub struct RampProgress {
 }
 
 impl Rollback {
-    /// Returns the progress if the current stage is not the last stage; `None`: restore everything.
+    /// Returns the progress if the current stage is not the last stage; `None` means to restore everything.
     pub fn unfinished_stage(&self) -> Option<&RampProgress> {
         self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
     }
@@ -384,12 +384,12 @@ impl State {
         self.gates.get(gate).and_then(|gate| gate.last_verdict)
     }
 
-    /// Whether raises are stopped: paused or frozen.
+    /// Whether the run is paused or frozen, so that no share is raised.
     pub fn raises_stopped(&self) -> bool {
         self.paused.is_some() || self.frozen.is_some()
     }
 
-    /// The operator's decision to ignore the hours, if it covers this step.
+    /// Returns the operator's decision to ignore the hours, if it covers this step.
     pub fn hours_ignored_for(&self, step: usize) -> Option<&HoursOverride> {
         self.ignored_hours.as_ref().filter(|ignored| step <= ignored.step)
     }

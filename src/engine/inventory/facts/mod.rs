@@ -85,8 +85,8 @@ pub fn expected_calls(plan: &Plan) -> usize {
     let balancers: BTreeSet<&Selector> = entries().map(|e| &e.load_balancer).collect();
     let groups: BTreeSet<&Selector> = entries().flat_map(|e| &e.target_groups).map(|(_, s)| s).collect();
     let routes: usize = entries().map(|e| e.expect.unwrap_or(1)).sum();
-    // A balancer: itself, its attributes and tags, its listeners, rules and groups, and two calls for the tags of those.
-    // A group: its attributes and its health.
+    // The calls for a load balancer read the load balancer itself, its attributes and tags, its listeners, rules and
+    // groups, and in two calls the tags of these. The calls for a group read its attributes and its health.
     balancers.len() * 8 + groups.len() * 2 + (groups.len() + routes).div_ceil(20) + 1
 }
 
@@ -162,7 +162,7 @@ fn is_missing<T>(found: &BTreeMap<&Selector, Result<Vec<T>, Unreadable>>) -> boo
     })
 }
 
-/// A selector without tags matches everything. An empty list means that nothing can be suggested.
+/// Returns a selector without tags, which matches every resource.
 fn everything() -> Selector {
     Selector::Tags(BTreeMap::new())
 }

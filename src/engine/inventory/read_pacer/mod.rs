@@ -16,14 +16,14 @@ use crate::domain::traffic::Unreadable;
 use crate::engine::limit::CallPace;
 use crate::port::{Clock, PacedApi, ReadPace, Tries, with_pace};
 
-/// The longest duration of a reading, unless the user sets another one.
+/// The longest duration of a reading, unless the user sets another duration.
 pub const MAX_READ_TIME: Duration = Duration::from_hours(1);
 
 /// The pace of all reads of a process. Clones share it.
 #[derive(Clone)]
 pub struct ReadPacer(Arc<Shared>);
 
-/// What [`ReadPacer`] shares.
+/// The state that all clones of a [`ReadPacer`] share.
 struct Shared {
     clock: Arc<dyn Clock>,
     elb: ApiPace,
@@ -33,7 +33,7 @@ struct Shared {
 
 /// The pace of one API.
 struct ApiPace {
-    /// Waiting calls are sent in their order.
+    /// The lock that makes waiting calls take turns in their order.
     turn: tokio::sync::Mutex<()>,
     pace: Mutex<CallPace>,
     contact: FirstContact,
@@ -90,7 +90,7 @@ impl ReadPacer {
     }
 
     /// Runs reads at this pace. The reading starts with the first of several scopes that are open at the same time.
-    /// `calls`: the estimated number of calls; 0 if it is unknown.
+    /// `calls` is the estimated number of calls; 0 if it is unknown.
     pub async fn read<T>(&self, calls: usize, reads: impl Future<Output = T>) -> T {
         let _open = OpenScope::new(&self.0, calls);
         with_pace(Arc::clone(&self.0) as Arc<dyn ReadPace>, reads).await
@@ -113,7 +113,7 @@ impl ReadPacer {
         })
     }
 
-    /// Returns why the last reading ended early, and how much was read; `None`: it did not end early.
+    /// Returns why the last reading ended early, and how much was read; `None` if it did not end early.
     pub fn ended_early(&self) -> Option<String> {
         self.0.reading().ended.clone()
     }
@@ -150,7 +150,7 @@ impl Shared {
             return Ok(end);
         }
         let text = format!(
-            "the time for reading, {}, is over, and {} of about {} calls are answered; to give it more time: \
+            "the time for reading ({}) is over: {} of about {} calls were answered; to allow more time: \
              --max-read-time",
             format_exact(reading.limit),
             reading.answered,

@@ -73,7 +73,7 @@ async fn reading_ends_at_the_limit_and_says_how_much_is_read() {
     let results = pacer.read(1000, join_all((0..300).map(|_| call(|| throttled_by(&account))))).await;
     let answered = results.iter().filter(|read| read.is_ok()).count();
     let text = format!(
-        "the time for reading, 10s, is over, and {answered} of about 1000 calls are answered; to give it more time: \
+        "the time for reading (10s) is over: {answered} of about 1000 calls were answered; to allow more time: \
          --max-read-time"
     );
     assert!(answered > 100 && results.contains(&Err(Unreadable::Unavailable(text.clone()))), "{answered}, {text}");

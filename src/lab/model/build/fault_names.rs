@@ -39,8 +39,8 @@ impl Settings<'_> {
         Err(self.unknown(path, "step", wanted, names, &valid))
     }
 
-    /// A scenario for many plans may name a gate or a command although a plan has none at all: then the fault never
-    /// happens, and the rehearsal says so.
+    /// Checks the names of a gate, a command and a hook. If a plan has no gates or no commands at all, their names are
+    /// not checked, because a scenario may be for many plans. The fault then never happens, and the rehearsal says so.
     fn check_gate_and_hook(&self, path: &impl Fn(&str) -> String, fault: &Fault) -> Result<(), ScenarioError> {
         let gates: Vec<&str> = self.plan.strategy.metrics.iter().map(|gate| gate.name.as_str()).collect();
         let hooks = self.hook_names();

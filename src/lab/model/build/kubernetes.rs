@@ -113,7 +113,7 @@ impl World {
         position.is_some_and(|at| self.groups[entry.groups[at].0].target_type == "instance")
     }
 
-    /// Builds a workload. `nodes`: the Service has type `NodePort`, because its targets are nodes.
+    /// Builds a workload. With `nodes`, the Service has type `NodePort`, because its targets are nodes.
     fn build_workload(
         &mut self,
         cluster: usize,
@@ -284,7 +284,7 @@ impl World {
 }
 
 /// Returns namespace, name and port of a workload's Service in a cluster. If the plan names no Service, the lab chooses
-/// one.
+/// a Service.
 pub(in crate::lab::model) fn service_ref(workload: &Workload, cluster: &str) -> (String, String, PortRef) {
     match workload.service(cluster) {
         Some(service) => (service.namespace.clone(), service.name.clone(), service.port.clone()),

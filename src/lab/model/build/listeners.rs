@@ -264,8 +264,8 @@ fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&ListenerSettings
 }
 
 /// Adds the implied rules of one route entry to each of the entry's listeners for which the scenario defines no rules
-/// of its workload: as many as `expect` says, less those that the scenario defines on the other listeners. `own`: the
-/// rules of the scenario by listener.
+/// of its workload: as many as `expect` says, less those that the scenario defines on the other listeners. `own` has
+/// the rules of the scenario by listener.
 fn add_implied_rules(wanted: &mut [ListenerSpec], own: &[Vec<Rule>], entry: &RouteEntryGroups<'_>, number: usize) {
     let listens = |w: &ListenerSpec| {
         let listed = &entry.entry.listeners;

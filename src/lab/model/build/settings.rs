@@ -67,7 +67,7 @@ impl Settings<'_> {
         Err(self.unknown(path, "workload", workload, names, &valid))
     }
 
-    /// The error about a name that the plan does not have, with the name that was probably meant.
+    /// Returns the error about a name that the plan does not have, with the name that was probably meant.
     pub(super) fn unknown(&self, path: &str, kind: &str, name: &str, names: Vec<&str>, valid: &str) -> ScenarioError {
         let meant = near_name(name, names).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
         self.scenario.entry(path, format!("the plan has no {kind} `{name}`{meant}; valid names are {valid}"))

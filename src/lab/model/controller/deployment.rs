@@ -63,7 +63,7 @@ impl World {
         self.update_deployment_status(cluster, wanted);
     }
 
-    /// Terminates surplus pods, unready ones first.
+    /// Terminates surplus pods, unready pods first.
     fn end_surplus_pods(&mut self, mut pods: Vec<PodId>, keep: usize) {
         pods.sort_by_key(|p| (!self.pods[p.0 as usize].ready(), std::cmp::Reverse(*p)));
         pods.sort_by_key(|p| !self.pods[p.0 as usize].ready());

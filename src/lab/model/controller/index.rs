@@ -1,6 +1,7 @@
 //! Finds the objects that a change concerns, so that the controllers of a large cluster examine only these.
 //!
-//! An index may name objects that a change no longer concerns: to examine an object without need changes nothing.
+//! An index may name objects that a change no longer concerns, because examining an object unnecessarily changes
+//! nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -66,7 +67,7 @@ impl ControllerIndex {
         names.map(|name| (service.0.clone(), name.clone())).collect()
     }
 
-    /// Notes changed objects.
+    /// Updates the index for changed objects.
     pub fn note_changes(&mut self, objects: &Objects, changed: &BTreeSet<ObjectKey>) {
         for (kind, namespace, name) in changed {
             match kind {

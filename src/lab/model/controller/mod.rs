@@ -25,7 +25,7 @@ impl World {
         let changed = cluster_state.objects.take_changed();
         cluster_state.index.note_changes(&cluster_state.objects, &changed);
         self.end_deleted_pods(cluster);
-        // What the controllers change here, the next reconciliation examines again.
+        // The next reconciliation examines the objects that the controllers change here.
         let pods = std::mem::take(&mut self.clusters[cluster].index.touched);
         let deployments = keys(&changed, Kind::Deployment).chain(pods.iter().map(|pod| self.owner(*pod))).collect();
         self.reconcile_deployments(cluster, &deployments);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::lab::objects::{Resource, resources};
 
-/// The group that an autoscaler needs. The lab has no objects of it.
+/// The API group that an autoscaler needs. The lab has no objects of this group.
 const METRICS: &str = "metrics.k8s.io";
 
 /// Responds to a discovery path; `None` if the path is not a discovery path.

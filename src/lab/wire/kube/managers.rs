@@ -104,8 +104,8 @@ pub fn ownable(object: &Value, subresource: &str) -> Value {
     part
 }
 
-/// Records in `after` that the writer owns the changed fields, and removes these fields from all other managers. For
-/// every write except apply.
+/// Records in `after` that the writer owns the changed fields, and removes these fields from all other managers. Used
+/// by every write except apply.
 pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: Manager) {
     let given = after["metadata"]["managedFields"].is_array();
     let mut managers = if given { read(after) } else { before.map(read).unwrap_or_default() };

@@ -10,7 +10,7 @@ use super::path::{Query, ResourcePath};
 use super::{patch, read, validate};
 use crate::lab::objects::{Kind, Objects, meta, meta_text, timestamp};
 
-/// A write request and what it needs.
+/// A write request, with the objects and the settings that it needs.
 pub struct Write<'a> {
     /// The objects of the cluster.
     pub objects: &'a mut Objects,

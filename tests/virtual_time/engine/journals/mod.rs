@@ -119,7 +119,7 @@ pub async fn staged(journal: &Journal, scenario: &Scenario) -> TestRun {
     }
     let wait = journal.last().duration_since(test_run.ports.clock.now());
     test_run.sleep(Duration::try_from(wait).unwrap_or_default()).await;
-    // This lab does not have rules that appeared during the run: for the run, someone deleted them.
+    // This lab does not have rules that appeared during the run, so the run sees these rules as deleted.
     let there = test_run.snapshot().routes;
     let state = journal.state();
     for (id, route) in state.routes.iter().filter(|(id, route)| !route.is_deleted() && there.contains_key(id.id())) {

@@ -20,8 +20,8 @@ use super::super::small;
 use super::super::test_run::{ProcessEnd, TestRun, ending_name, example, plan, scenario};
 use super::{CORPUS_FOLDER, corpus};
 
-/// How missing journals are added. `CUTOVER_RECORD=1` records all of them again, as long as version 1 of the records is
-/// not released.
+/// The command that adds missing journals. `CUTOVER_RECORD=1` records all of them again, as long as version 1 of the
+/// records is not released.
 pub const HOW: &str =
     "add it with `CUTOVER_RECORD=new cargo test --profile simulation --test virtual_time the_corpus_can_be_recorded`";
 
@@ -49,7 +49,7 @@ fn write(file: &str, journal: &[u8]) {
     std::fs::write(file, journal).unwrap_or_else(|e| panic!("{file}: {e}"));
 }
 
-/// Replaces the process id, so that every recording has the same one.
+/// Replaces the process id, so that every recording has the same id.
 fn with_fixed_pid(journal: &[u8]) -> Vec<u8> {
     rewrite(journal, |record| {
         if let Some(pid) = record.get_mut("pid") {
@@ -166,7 +166,8 @@ async fn record_approval() -> Recorded {
     ("approval-timed-out".into(), journal(&test_run))
 }
 
-/// Records a raise outside of the plan's hours, as an operator requested, and an abort to the shares of its step.
+/// Records a share that is raised outside of the plan's hours, as an operator requested, and an abort to the shares of
+/// this step.
 async fn record_ignored_hours() -> Recorded {
     let windows = r#"windows: [{days: [sun], from: "03:00", to: "05:00", zone: Europe/Berlin}]"#;
     let mut test_run = TestRun::begin(small::many_routes(windows, small::SHORT), &scenario("{}")).await;

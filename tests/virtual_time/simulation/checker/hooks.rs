@@ -13,8 +13,8 @@ use crate::simulation::history::{Entry, EntryContent};
 /// The commands and hooks of a run, as the entries so far show them.
 #[derive(Debug, Clone, Default)]
 pub struct HookFacts {
-    /// Commands and hooks that this process announced and has not started. The value: whether the announcement is on
-    /// disk.
+    /// Commands and hooks that this process announced and has not started. The value says whether the announcement is
+    /// on disk.
     pub announced: BTreeMap<HookId, bool>,
     /// Running commands and hooks of this process, and when each started.
     pub under_way: BTreeMap<HookId, Timestamp>,
@@ -91,8 +91,8 @@ impl HookResults {
         }
     }
 
-    /// Returns why a hook of a step at one of these points did not end as required, if one did not. A hook that can
-    /// fail the run must have succeeded.
+    /// Returns why a hook of a step at one of these points did not end as required; `None` if all of them did. A hook
+    /// that can fail the run must have succeeded.
     pub fn missing(&self, plan: &Plan, step: usize, occasions: &[HookPoint]) -> Option<String> {
         let all = occasions.iter().flat_map(|at| ids(plan, *at, step));
         let mut missing = all.filter(|(id, must)| match self.over.get(id) {
@@ -102,7 +102,7 @@ impl HookResults {
         missing.next().map(|(id, _)| format!("{} of step {step} has the result {:?}", id.at.name(), self.over.get(&id)))
     }
 
-    /// Whether a command or hook failed without whose success the run cannot continue.
+    /// Whether a command or hook failed that must succeed before the run can continue.
     pub fn failed(&self) -> bool {
         let must = [HookPoint::Command, HookPoint::BeforeShift, HookPoint::BeforeFinish];
         self.over.iter().any(|(hook, result)| must.contains(&hook.at) && *result == HookResult::Failed)

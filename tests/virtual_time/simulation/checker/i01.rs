@@ -25,7 +25,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
     let next = route_actions::from_content(content);
     if let Some(way) = facts.unfinished_stage() {
-        // The route was read right before, but no reading has shown the change by someone else.
+        // The route was read right before the write, but no reading has shown the change by someone else.
         let read =
             facts.seen.get(route).is_some_and(|reading| entry.at.duration_since(reading.requested_at) <= STAGE_FRESH);
         if read && facts.has_unseen_change(route) {

@@ -30,8 +30,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
 }
 
-/// Checks that a write (except in a rollback) gives each cluster nothing, a part or all, as its step does. With `resume
-/// --reassert`, the write may have the shares of an earlier step.
+/// Checks that a write (except in a rollback) gives each cluster no traffic, a part of the traffic or all of the
+/// traffic, as its step does. With `resume --reassert`, the write may have the shares of an earlier step.
 fn check_shares(facts: &Facts, route: &RouteId, actions: &RouteActions) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
     let first = if facts.agreed(route) { 0 } else { facts.step };

@@ -1,6 +1,6 @@
-//! After a crash anywhere and then `resume` or `rollback`, the final state is exactly the goal or exactly the original
-//! shares. For this, the intent of a write or command is on disk before its effect, and a rollback also undoes the
-//! commands.
+//! After a crash anywhere and then `resume` or `rollback`, the final state has exactly the planned shares or exactly
+//! the original shares. For this, the intent of a write or command is on disk before its effect, and a rollback also
+//! undoes the commands.
 
 use cutover::domain::run::event::RunOutcome;
 

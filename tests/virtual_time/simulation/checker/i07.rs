@@ -23,7 +23,7 @@ pub fn holds(_: &Facts, entry: &Entry) -> Found {
     }
 }
 
-/// Returns the least and greatest number of complete records. `Err`: the number of the first damaged line.
+/// Returns the least and greatest number of complete records. The error is the number of the first damaged line.
 fn intact(bytes: &[u8]) -> Result<(usize, usize), usize> {
     let mut sum = String::new();
     let lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();

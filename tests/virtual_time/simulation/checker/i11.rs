@@ -1,7 +1,7 @@
 //! `rollback` works with any fault. A route that fails never blocks the others. Exit codes 0 and 4 mean that every
-//! route reads back as restored; exit code 5 names the routes that are not restored, or says that none is. Traffic is
-//! restored first: the first write is before any hook of the rollback, and all writes are before a command is undone. No
-//! hook and no disk delays a write.
+//! route reads back as restored; exit code 5 names the routes that are not restored, or says that no route is restored.
+//! Traffic is restored first: the first write is before any hook of the rollback, and all writes are before a command
+//! is undone. No hook and no disk delays a write.
 
 use cutover::domain::run::event::{Event, Record, WaitReason};
 use cutover::domain::run::hook::{HookId, HookPoint};

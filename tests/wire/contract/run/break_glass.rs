@@ -83,7 +83,7 @@ fn moto_awscli_the_break_glass_script_leaves_a_trace_until_the_rollback_ends_the
     assert!(resume.err.contains(&said) && resume.err.contains("add --yes"), "{}", resume.err);
     let again = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     assert!(again.err.contains(&said) && again.err.contains("to end the run"), "{}", again.err);
-    // A machine that does not have the journal sees the trace, too.
+    // A machine that does not have the journal also sees the script's tag.
     let mut elsewhere = fixture.cutover(&["check", &plan]);
     elsewhere.env("CUTOVER_STATE_DIR", fixture.folder.path().join("elsewhere"));
     let check = run(elsewhere);

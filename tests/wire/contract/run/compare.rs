@@ -9,7 +9,7 @@ use crate::contract::run::fixture::MotoFixture;
 /// What botocore reads, by ARN of the listener or rule.
 pub type Reading = BTreeMap<String, Value>;
 
-/// Weights of a, b and c by ARN of the route; `None`: the group is not attached.
+/// Weights of a, b and c by ARN of the route; `None` if the group is not attached.
 pub type Weights = BTreeMap<String, [Option<u64>; 3]>;
 
 /// Asserts that only the entries of the plan's groups differ.

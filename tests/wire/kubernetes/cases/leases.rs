@@ -43,7 +43,7 @@ pub async fn a_stale_version_is_refused(subject: &ApiServerCase) {
     }
 }
 
-/// Checks that replacing an object by an equal one keeps its version.
+/// Checks that replacing an object by an equal object keeps its version.
 pub async fn replacing_by_an_equal_object_changes_nothing(subject: &ApiServerCase) {
     let path = subject.of("configmaps");
     let (_, _, made) = subject.post(&path, json!({"metadata": {"name": "same"}, "data": {"a": "1"}})).await;

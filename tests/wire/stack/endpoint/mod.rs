@@ -4,8 +4,7 @@
 //! The corrections:
 //! - a target of a group that no listener or rule uses is `unused`, as in AWS; in moto it is `healthy`;
 //! - weights outside 0–999, weights that are all zero, and more than five groups in an action are refused, as in AWS;
-//!   moto
-//!   accepts them;
+//!   moto accepts them;
 //! - an EKS cluster's endpoint and CA are those of an API server of the stack; in moto they do not exist;
 //! - what a test requests: other target health, refused calls.
 //!

@@ -1,5 +1,5 @@
-//! The policy and the roles of `examples/` grant exactly the permissions that a run uses; if one is missing, the
-//! program names it.
+//! The policy and the roles of `examples/` grant exactly the permissions that a run uses; the program names a missing
+//! permission.
 
 mod policy;
 pub mod role;
@@ -36,7 +36,7 @@ fn joined_output(ended: &ProcessResult) -> String {
     format!("{} {}", ended.out, ended.err).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Makes moto count group `b` as attached: moto updates this only when a rule is created, not when one changes.
+/// Makes moto count group `b` as attached: moto updates this only when a rule is created, not when a rule changes.
 fn mark_as_attached(fixture: &StackFixture) {
     let path = serde_json::json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/known"]}}]);
     let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": fixture.groups["b"]}]);

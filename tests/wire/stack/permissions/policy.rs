@@ -49,7 +49,7 @@ impl Policy {
         let resources = resources(request);
         let allowed = |resource: &String| self.statements.iter().any(|s| self.allows(s, &action, resource, request));
         let wrong = resources.iter().find(|r| !allowed(r))?;
-        // The wording of AWS.
+        // The text has the wording of AWS.
         let text = format!(
             "User: arn:aws:iam::123456789012:user/{} is not authorized to perform: {action} on resource: {wrong} because no identity-based policy allows the {action} action",
             request.key

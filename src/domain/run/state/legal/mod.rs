@@ -8,7 +8,7 @@ use crate::domain::run::event::{Event, RunOutcome};
 pub struct StateSummary {
     /// The phase of the run.
     pub phase: Phase,
-    /// Whether raises are stopped (paused or frozen).
+    /// Whether the run is paused or frozen, so that no share is raised.
     pub raises_stopped: bool,
     /// Whether drifted routes must be written again (`resume --reassert`).
     pub reassert: bool,
@@ -23,7 +23,7 @@ pub struct StateSummary {
     None => "before `started`".into(),
 })]
 pub struct IllegalEvent {
-    /// The state when the event occurred; `None`: before the event `started`.
+    /// The state when the event occurred; `None` before the event `started`.
     pub stand: Option<StateSummary>,
     /// The name of the event.
     pub event: String,

@@ -194,7 +194,7 @@ impl Facts {
         RampedRollback { every, percent, published: percent, from: self.routes().iter().map(from).collect() }
     }
 
-    /// Notes that the run knows the present content of a route.
+    /// Records that the run knows the present content of a route.
     fn learned(&mut self, route: &RouteId, at: Timestamp) {
         for past in self.replaced.get_mut(route).into_iter().flatten().filter(|past| !past.known) {
             (past.at, past.known) = (at, true);

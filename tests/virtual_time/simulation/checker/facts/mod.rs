@@ -28,7 +28,8 @@ pub struct RouteReading {
 #[derive(Debug, Clone)]
 pub struct PastContent {
     pub actions: RouteActions,
-    /// When the content was replaced; once the run knows of the change, when the run learned of it.
+    /// The time at which the content was replaced. If the run knows of the change, the time at which the run learned of
+    /// it.
     pub at: Timestamp,
     known: bool,
 }
@@ -72,7 +73,7 @@ pub struct Facts {
     pub applied: BTreeMap<RouteId, Timestamp>,
     /// The earlier contents of each route.
     pub replaced: BTreeMap<RouteId, Vec<PastContent>>,
-    /// Since when each route has been read as it was last set, and by which process.
+    /// For each route that was read as it was last set: the time since which this is so, and the process that read it.
     pub right: BTreeMap<RouteId, (Timestamp, u32)>,
     /// Routes whose last write AWS rejected.
     pub rejected: BTreeSet<RouteId>,
@@ -109,7 +110,7 @@ pub struct Facts {
     pub run: Option<String>,
     /// The marker as this process last read it.
     pub marker: Option<(Timestamp, Result<Option<String>, ()>)>,
-    /// The account that this process last read; `Err`: the read failed; `None`: the process did not ask.
+    /// The account that this process last read; `Err` if the read failed, `None` if the process did not read it.
     pub caller: Option<Result<String, ()>>,
     /// UIDs of clusters as this process read them.
     pub clusters: BTreeMap<String, String>,
@@ -250,7 +251,7 @@ impl Facts {
         self.not_at(route, actions, shares)
     }
 
-    /// Returns why a route does not have these shares with everything else unchanged, if so.
+    /// Returns why a route does not have these shares with everything else unchanged; `None` if it has.
     pub fn not_at(&self, route: &RouteStart, actions: Option<&RouteActions>, shares: &Shares) -> Option<String> {
         let Some(actions) = actions else { return Some(format!("{} does not exist", route.label)) };
         let before = &self.original[&route.id];
@@ -265,8 +266,8 @@ impl Facts {
         other_difference(route, before, actions)
     }
 
-    /// Returns why a route is not exactly as it was at the start, if so. The plan's groups may be attached with weight
-    /// 0.
+    /// Returns why a route is not exactly as it was at the start; `None` if it is. The plan's groups may be attached
+    /// with weight 0.
     pub fn not_original(&self, route: &RouteStart, actions: Option<&RouteActions>) -> Option<String> {
         let Some(actions) = actions else { return Some(format!("{} does not exist", route.label)) };
         let before = &self.original[&route.id];
