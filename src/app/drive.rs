@@ -175,7 +175,11 @@ pub fn exit_of(ending: &Ending) -> Exit {
         // A route does not have the intended shares, and the run can no longer write to it.
         Ending::Finished { left, .. } if !left.is_empty() => Exit::Stuck,
         // Weights are restored, but sticky clients stay on the new cluster: the operator must know.
-        Ending::Finished { outcome: RunOutcome::RolledBack, remarks, .. } if !remarks.is_empty() => Exit::Stuck,
+        Ending::Finished { outcome: RunOutcome::RolledBack | RunOutcome::Aborted, remarks, .. }
+            if !remarks.is_empty() =>
+        {
+            Exit::Stuck
+        }
         Ending::Finished { outcome: RunOutcome::Completed, .. } => Exit::Done,
         Ending::Finished { outcome: RunOutcome::RolledBack | RunOutcome::Aborted, .. } => Exit::RolledBack,
         Ending::Stopped(StopReason::Waiting, _) => Exit::Waiting,

@@ -208,6 +208,7 @@ mod tests {
             trigger: Trigger::Operator,
             to_step: None,
             force: false,
+            break_stickiness: false,
             request: None,
         };
         assert!(

@@ -27,7 +27,8 @@ pub enum Exit {
     Locked = 6,
     /// Another tool or person changed a route; no more shares were raised.
     Drift = 7,
-    /// The run is waiting for an approval, a time window, or the end of a bake or pause.
+    /// The run is waiting for an approval, a time window, or the end of a bake or pause; or it is frozen, because gates
+    /// did not pass in time.
     Waiting = 8,
     /// The run is paused and can be resumed.
     Interrupted = 130,
@@ -64,7 +65,7 @@ impl Exit {
             Self::Stuck => "traffic is NOT where it should be: a person must act; see the message",
             Self::Locked => "someone else owns the lock",
             Self::Drift => "drift: someone else changed a route; no more shares are raised",
-            Self::Waiting => "waiting for an approval, a time window, or the end of a bake or pause",
+            Self::Waiting => "waiting (approval, hours, bake, pause), or frozen: gates did not pass in time",
             Self::Interrupted => "interrupted; the run is paused and can be resumed",
         }
     }

@@ -112,8 +112,14 @@ pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result
 }
 
 /// Finds the run that `target` names, to show it. Unlike in [`run`], the failure for an unknown run does not advise a
-/// rollback.
+/// rollback. Without a target and without an unfinished run, finds the newest run.
 pub async fn run_to_show(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
+    if target.is_none() {
+        let mut runs = store.runs().await.map_err(store_failure)?;
+        if !runs.is_empty() && runs.iter().all(|run| run.finished.is_some()) {
+            return open(store, runs.remove(0)).await;
+        }
+    }
     let found = run(store, target, color).await;
     found.map_err(|failure| Failure { next: without_rollback_hint(failure.next), ..failure })
 }

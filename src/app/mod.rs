@@ -4,6 +4,7 @@
 
 pub mod break_glass;
 pub mod connect;
+pub mod done;
 pub mod drive;
 pub mod due;
 pub mod elsewhere;

@@ -56,6 +56,9 @@ pub struct RunView {
     /// Whether the old groups are being or were detached from the routes. A rollback is then no longer possible.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,
+    /// Whether clients with a cookie for the new cluster stay there after the rollback of a finished run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sticky_clients_left: bool,
     /// The earlier step at whose shares an abort ended (`abort --to-step`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted_to: Option<usize>,
@@ -271,6 +274,7 @@ impl RunView {
             }),
             rollback_cause: state.rollback.as_ref().map(|r| r.cause.clone()),
             retired: state.retirement.is_some(),
+            sticky_clients_left: state.finished.is_some() && decide::sticky_clients_left(plan, state),
             aborted_to: state.rollback.as_ref().and_then(|r| r.to_step),
             stopped: state.stopped,
             traffic: route_groups(plan, state, watch, &names),
@@ -356,7 +360,8 @@ pub fn phase(phase: Phase) -> &'static str {
 }
 
 fn ignored_hours(state: &State) -> Option<IgnoredHoursView> {
-    let ignored = state.hours_ignored_for(state.step).filter(|_| state.finished.is_none())?;
+    let over = state.finished.is_some();
+    let ignored = if over { state.ignored_hours.as_ref() } else { state.hours_ignored_for(state.step) }?;
     Some(IgnoredHoursView { by: ignored.by.clone(), reason: ignored.why.clone(), step: ignored.step })
 }
 

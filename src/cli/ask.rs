@@ -1,11 +1,14 @@
 //! Shows what a command will do, and asks for confirmation before the command writes.
 
+use jiff::SignedDuration;
+
 use super::args::Global;
 use super::moves::Moves;
 use super::{render, term};
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::Preparation;
 use crate::app::start::refuse_other_owner;
+use crate::base::time::later;
 use crate::domain::view::check::{CheckReport, HookLine};
 use crate::engine::Ports;
 
@@ -19,6 +22,9 @@ pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure>
     }
     Err(Failure::declined(declined))
 }
+
+/// The shortest wait for the plan's hours that the question names.
+const HELD: SignedDuration = SignedDuration::from_mins(1);
 
 /// Maximum number of hooks that the question of `run` names.
 const MAX_HOOKS: usize = 4;
@@ -62,7 +68,10 @@ pub async fn confirm_start(
 fn start_question(report: &CheckReport) -> String {
     let ((from, to), (account, region)) = (&report.clusters, &report.aws);
     let then = Moves::first_of(report).and_then(|(step, moves)| Some((step, moves.forward()?)));
-    let then = then.and_then(|(step, text)| Some(format!(" Step {step} then moves {}.", text.strip_prefix("Move ")?)));
+    let then = then.and_then(|(step, text)| {
+        let held = held_until(report, step).map_or_else(String::new, |at| format!(", not before {at}"));
+        Some(format!(" Step {step} then moves {}{held}.", text.strip_prefix("Move ")?))
+    });
     let list = |verb: &str, names: Vec<&str>| {
         if names.is_empty() { String::new() } else { format!(" {verb} {}.", names.join(", ")) }
     };
@@ -78,6 +87,14 @@ fn start_question(report: &CheckReport) -> String {
         then.unwrap_or_default(),
         list("It notifies:", targets)
     )
+}
+
+/// Returns when a step may begin at the earliest, if the plan's hours hold it; `None`: they do not.
+fn held_until(report: &CheckReport, step: usize) -> Option<&str> {
+    let line = report.steps.iter().find(|line| line.number == step)?;
+    let free = later(report.at?, line.begins);
+    let held = line.earliest.is_none_or(|at| at.duration_since(free) >= HELD);
+    line.clock.as_deref().filter(|_| held)
 }
 
 #[cfg(test)]
@@ -113,5 +130,29 @@ mod tests {
         assert!(start_question(&many).contains("It runs 9 hooks on this machine."));
         let plain = CheckReport::offline(&crate::domain::fixture::plan(), Vec::new());
         assert!(!start_question(&plain).contains("It "), "{}", start_question(&plain));
+    }
+
+    /// Tests a bug: nothing before the start said that the hours of the plan hold the first raise until tomorrow.
+    #[test]
+    fn the_question_says_until_when_the_hours_hold_the_first_raise() {
+        let plan = rich_plan();
+        let now: jiff::Timestamp = "2026-11-30T20:00:00Z".parse().expect("a time");
+        let weights = |step, a, b| Weights { step, groups: Ok(vec![("shop-a".into(), a), ("shop-b".into(), b)]) };
+        let line = RouteLine {
+            load_balancer: "shop".into(),
+            workload: "shop".into(),
+            id: "arn".into(),
+            label: "443 default".into(),
+            conditions: String::new(),
+            weights: vec![weights(0, 100, 0), weights(2, 99, 1)],
+            clusters: std::collections::BTreeMap::new(),
+        };
+        let offline = CheckReport::offline(&plan, Vec::new());
+        let report = CheckReport { routes: vec![line], at: Some(now), ..offline }.with_start(&plan, now);
+        let question = start_question(&report);
+        assert!(question.contains("(0 % → 1 %), not before Tue 2026-12-01 09:00 CET (08:00 UTC)."), "{question}");
+        let open: jiff::Timestamp = "2026-12-01T08:00:00Z".parse().expect("a time");
+        let question = start_question(&CheckReport { at: Some(open), ..report }.with_start(&plan, open));
+        assert!(!question.contains("not before"), "{question}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::domain::decide::{desired_split, drift_text, hours, newer};
 use crate::domain::run::event::{DriftPolicy, Event, IgnoredHours, ResumeMode, Trigger};
 use crate::domain::run::state::{Phase, State};
-use crate::plan::model::Plan;
+use crate::plan::model::{Plan, RollbackStickiness};
 use crate::port::store::Request;
 
 /// The message that a rollback is no longer possible.
@@ -38,7 +38,7 @@ pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str
     match state.clone().apply(state.last_record_at, &event) {
         // A rollback that is in progress is not started again, unless the operator asks for more than that rollback
         // does.
-        Ok(()) if is_repeated(state, &event) => notice("the rollback is already in progress".into(), None),
+        Ok(()) if is_repeated(plan, state, &event) => notice("the rollback is already in progress".into(), None),
         Ok(()) => event,
         Err(_) => no(refusal_text(state, request)),
     }
@@ -88,21 +88,35 @@ fn requested_event(plan: &Plan, state: &State, request: &Request, name: Option<&
             trigger: Trigger::Operator,
             to_step,
             force: false,
+            break_stickiness: to_step.is_none() && breaks_stickiness(plan, state, None),
             request: name,
         },
-        Request::Rollback { by, force } => Event::RollbackStarted {
+        Request::Rollback { by, force, break_stickiness } => Event::RollbackStarted {
             cause: "rollback".into(),
             by,
             trigger: Trigger::Operator,
             to_step: None,
             force,
+            break_stickiness: breaks_stickiness(plan, state, break_stickiness),
             request: name,
         },
         Request::Detach { by, bindings } => Event::RetireStarted { by, bindings, request: name },
-        Request::Ramp { by, force, ramp } => {
-            Event::RampStarted { cause: "rollback".into(), by, ramp, force, request: name }
-        }
+        Request::Ramp { by, force, break_stickiness, ramp } => Event::RampStarted {
+            cause: "rollback".into(),
+            by,
+            ramp,
+            force,
+            break_stickiness: breaks_stickiness(plan, state, break_stickiness),
+            request: name,
+        },
     }
+}
+
+/// Whether a requested rollback detaches groups because of sticky clients: what the operator asks for, else what the
+/// plan says. `false` for a run without group stickiness, where there is nothing to break.
+fn breaks_stickiness(plan: &Plan, state: &State, asked: Option<bool>) -> bool {
+    asked.unwrap_or(plan.strategy.rollback_stickiness == RollbackStickiness::Break)
+        && state.routes.values().any(|route| route.start.content.sticky().is_some())
 }
 
 /// Returns the text for the operator that says why a request cannot be carried out now.
@@ -125,10 +139,10 @@ fn refusal_text(state: &State, request: &Request) -> &'static str {
     }
 }
 
-fn is_repeated(state: &State, event: &Event) -> bool {
-    let (force, ramp) = match event {
-        Event::RollbackStarted { force, to_step: None, .. } => (force, None),
-        Event::RampStarted { force, ramp, .. } => (force, Some(ramp)),
+fn is_repeated(plan: &Plan, state: &State, event: &Event) -> bool {
+    let (force, breaks, ramp) = match event {
+        Event::RollbackStarted { force, break_stickiness, to_step: None, .. } => (force, *break_stickiness, None),
+        Event::RampStarted { force, break_stickiness, ramp, .. } => (force, *break_stickiness, Some(ramp)),
         _ => return false,
     };
     // An automatic rollback does not change drifted routes; an operator may want to restore these routes too.
@@ -137,6 +151,10 @@ fn is_repeated(state: &State, event: &Event) -> bool {
         && state.rollback.as_ref().is_some_and(|r| {
             // A full rollback does more than a partial rollback.
             let further = r.unfinished_stage().is_some_and(|part| Some(&part.ramp) != ramp);
-            r.to_step.is_none() && (r.force || !force) && !restores_drifted_routes(r.automatic) && !further
+            r.to_step.is_none()
+                && (r.force || !force)
+                && (!breaks || desired_split::may_break_stickiness(plan, r))
+                && !restores_drifted_routes(r.automatic)
+                && !further
         })
 }

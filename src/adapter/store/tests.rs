@@ -178,6 +178,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
             trigger: Trigger::Operator,
             to_step: None,
             force: false,
+            break_stickiness: false,
             request: None,
         };
         store.append("alpha-1", time(40), &back).await.unwrap();
@@ -195,7 +196,7 @@ fn requests_are_delivered_in_order_and_once() {
             Request::Approve { by: "eve".into() },
             Request::Promote { by: "bob".into(), full: true },
             Request::Abort { by: "bob".into(), to_step: Some(2) },
-            Request::Rollback { by: "bob".into(), force: false },
+            Request::Rollback { by: "bob".into(), force: false, break_stickiness: None },
         ];
         for request in &all {
             store.put_request(RUN, request).await.unwrap();

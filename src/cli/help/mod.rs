@@ -31,6 +31,7 @@ topics! {
     "gates"
     "hooks"
     "hours"
+    "stickiness"
     "schedulers"
     "state"
     "notifications"

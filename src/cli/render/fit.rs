@@ -2,9 +2,9 @@
 //! The state, the way back, the guard, the commands and each gate that does not pass always stay: an operator needs
 //! them to decide.
 
-use super::sections::{Section, lay_out};
+use super::sections::{Section, lay_out, wrap_line};
 use super::style::{Style, Tone};
-use super::wrap::{without_comment, wrap};
+use super::wrap::without_comment;
 use crate::app::view::RunView;
 use crate::base::number::count;
 
@@ -88,7 +88,7 @@ impl<'a> Parts<'a> {
         let width = screen.width.saturating_sub(HEADINGS);
         let open = view.gates.iter().filter(|gate| gate.is_open()).count();
         let part = |(heading, lines): &Section| {
-            let entries: Vec<_> = lines.iter().map(|line| wrap_entry(line, width)).collect();
+            let entries: Vec<_> = lines.iter().map(|line| wrap_entry(heading, line, width)).collect();
             let least = if *heading == "gates" { open.max(1) } else { 1 };
             Part { heading, shown: entries.len(), entries, least }
         };
@@ -164,6 +164,6 @@ pub(super) fn truncated(lines: Vec<String>, screen: Screen, style: &Style) -> Ve
 }
 
 /// Wraps a line that is wider than the screen.
-fn wrap_entry(line: &str, width: usize) -> Vec<String> {
-    if line.contains("   # ") { without_comment(line, width) } else { wrap(line, Some(width)) }
+fn wrap_entry(heading: &str, line: &str, width: usize) -> Vec<String> {
+    if line.contains("   # ") { without_comment(line, width) } else { wrap_line(heading, line, Some(width)) }
 }

@@ -19,7 +19,7 @@ use crate::domain::view::load_balancer::{GroupView, LoadBalancerView, RouteView}
 pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     let mut out = String::new();
     let name = style.paint(Tone::Strong, &live.name);
-    let head = format!("{name} ({}) at {}, {}", state(live), style.time(live.at), live.dns_name);
+    let head = format!("{name} ({}) at {}, {}", state(live), style.time_in_zone(live.at), live.dns_name);
     put(&mut out, &hang("", 2, &head, style.width));
     if live.marker.keys().all(|key| key == script_use::KEY) {
         put(&mut out, "no run owns this load balancer (no marker tag)");

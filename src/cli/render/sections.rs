@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::events::{counts, wait};
+use super::events::{counts, wait_in_zone};
 use super::style::{Style, Tone};
-use super::wrap::wrap;
+use super::wrap::{wrap, wrap_below};
 use crate::app::view::{
     DriftView, GroupHealth, Guard, PUT_BACK, PutBack, RouteGroup, RunView, UnreadTraffic, WayBackView,
 };
@@ -61,7 +61,16 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
 /// Wraps the lines for the terminal.
 pub(super) fn wrapped(parts: Vec<Section>, style: &Style) -> Vec<Section> {
     let room = style.width.map(|columns| columns.saturating_sub(HEADING + 2));
-    parts.into_iter().map(|(head, lines)| (head, lines.iter().flat_map(|line| wrap(line, room)).collect())).collect()
+    let all = |head, lines: Vec<String>| lines.iter().flat_map(|line| wrap_line(head, line, room)).collect();
+    parts.into_iter().map(|(head, lines)| (head, all(head, lines))).collect()
+}
+
+/// Wraps a line of a section. A group without a mark begins with a space, and is not a snippet to copy.
+pub(super) fn wrap_line(heading: &str, line: &str, room: Option<usize>) -> Vec<String> {
+    if heading != "health" {
+        return wrap(line, room);
+    }
+    wrap_below(line, room).iter().flat_map(|line| line.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// Formats sections: the headings in one column, and the lines beside their heading.
@@ -185,7 +194,9 @@ pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
 /// Says that someone else put the traffic back.
 pub(super) fn put_back(view: &RunView, style: &Style) -> Vec<String> {
     let text = |back: &PutBack| match back.by_script_at {
-        Some(at) => format!("the break-glass script of run {} put the traffic back at {}", view.run, style.time(at)),
+        Some(at) => {
+            format!("the break-glass script of run {} put the traffic back at {}", view.run, style.time_in_zone(at))
+        }
         None => PUT_BACK.to_owned(),
     };
     view.put_back.iter().map(|back| style.paint(Tone::Bad, &text(back))).collect()
@@ -231,9 +242,10 @@ fn notifications(view: &RunView) -> Vec<String> {
 fn hours(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let waits = view.waits.iter().any(|wait| wait.reason == WaitReason::Window);
     let next = view.hours.iter().filter(|_| all && !waits).cloned();
+    let were = if view.outcome.is_some() { "were " } else { "" };
     let text = |ignored: &IgnoredHoursView| {
         let IgnoredHoursView { by, reason, step } = ignored;
-        style.paint(Tone::Warn, &format!("ignored for step {step} only, by {by}: {reason}"))
+        style.paint(Tone::Warn, &format!("{were}ignored for step {step} only, by {by}: {reason}"))
     };
     next.chain(view.ignored_hours.iter().map(text)).collect()
 }
@@ -244,7 +256,22 @@ fn waits(view: &RunView, style: &Style) -> Vec<String> {
         .waits
         .iter()
         .filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
-    waits.map(|w| with_remaining_time(view, w, style)).collect()
+    // The gates have lines of their own, with their numbers.
+    let (gates, others): (Vec<&Wait>, Vec<&Wait>) =
+        waits.partition(|w| w.reason == WaitReason::MetricGate && gate_of(w, view).is_some());
+    let names: Vec<_> = gates.iter().filter_map(|w| gate_of(w, view)).collect();
+    let gates = gates.first().map(|first| {
+        let message = format!("{} to pass: {}", if names.len() == 1 { "a gate" } else { "gates" }, names.join(", "));
+        with_remaining_time(view, &Wait { message, ..(*first).clone() }, style)
+    });
+    others.into_iter().map(|w| with_remaining_time(view, w, style)).chain(gates).collect()
+}
+
+/// Returns the gate that a wait is about, if the gate has a line of its own.
+fn gate_of<'a>(wait: &Wait, view: &'a RunView) -> Option<&'a str> {
+    let about =
+        |name: &&str| wait.message.strip_prefix("gate ").is_some_and(|rest| rest.starts_with(&format!("{name} ")));
+    view.gates.iter().map(|gate| gate.gate.as_str()).find(about)
 }
 
 /// Formats sets of routes with equal shares in columns, such as `36 routes  a 95 % ▕███████░▏ b 5 %`.
@@ -368,7 +395,7 @@ fn group(h: &GroupHealth, view: &RunView, style: &Style) -> String {
             }
         },
     );
-    let unused = h.unused.as_ref().map_or_else(String::new, |why| format!("; unused: {why}"));
+    let unused = h.unused.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
     let mark = match h.targets {
         _ if !is_ill(h, view) => " ".to_owned(),
         Some(HealthCounts { healthy: 0, .. }) => style.paint(Tone::Bad, style.mark("✗", "x")),
@@ -418,7 +445,7 @@ fn painted_counts(c: HealthCounts, style: &Style) -> String {
 
 fn with_remaining_time(view: &RunView, w: &Wait, style: &Style) -> String {
     let rest = w.until.filter(|u| *u > view.now).map(|u| format!(" ({})", format_elapsed(u.duration_since(view.now))));
-    format!("{}{}", wait(w, style), rest.unwrap_or_default())
+    format!("{}{}", wait_in_zone(w, style), rest.unwrap_or_default())
 }
 
 /// Formats the way back to a cluster, such as `a: 31 of 40 healthy targets of the start`.

@@ -84,10 +84,15 @@ impl Style {
         at.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
 
-    /// Formats a time as `14:02` on the same day, otherwise as `2026-03-01 14:02`.
+    /// Formats a time of day with its zone, such as `14:02:11 UTC`, for a text that stands alone.
+    pub fn time_in_zone(&self, at: Timestamp) -> String {
+        at.to_zoned(self.zone.clone()).strftime("%H:%M:%S %Z").to_string()
+    }
+
+    /// Formats a time as `14:02 UTC` on the same day, otherwise as `2026-03-01 14:02 UTC`.
     pub fn since(&self, at: Timestamp, now: Timestamp) -> String {
         let (at, now) = (at.to_zoned(self.zone.clone()), now.to_zoned(self.zone.clone()));
-        at.strftime(if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
+        at.strftime(if at.date() == now.date() { "%H:%M %Z" } else { "%Y-%m-%d %H:%M %Z" }).to_string()
     }
 
     /// Returns a character, or its ASCII replacement if only ASCII can be shown.

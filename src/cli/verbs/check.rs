@@ -8,9 +8,10 @@ use clap::Args;
 use crate::adapter::hook::HookRunner;
 use crate::adapter::process::Folder;
 use crate::adapter::store::memory::MemoryStore;
+use crate::app::done::explain_completed_run;
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::{machine_facts, prepare};
-use crate::app::start::unfinished;
+use crate::app::start::{UnfinishedRun, unfinished};
 use crate::app::{connect, find, state_store};
 use crate::base::finding::{Code, Finding, Severity};
 use crate::cli::args::{Global, Output, ReadOptions, StepRef, help_text, step_number};
@@ -21,6 +22,7 @@ use crate::domain::preflight;
 use crate::domain::preflight::machine::machine_findings;
 use crate::domain::view::check::CheckReport;
 use crate::plan::model::Plan;
+use crate::port::store::RunSummary;
 
 /// The arguments of `cutover check`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -57,27 +59,40 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
-    let (prepared, unfinished) = futures::join!(shown(prepare(&plan, &ports, 1)), unfinished_run(global, &plan));
-    Ok(print_report(global, &with_unfinished(prepared.report, unfinished), args.verbose))
+    let (prepared, runs) = futures::join!(shown(prepare(&plan, &ports, 1)), earlier_runs(global, &plan));
+    Ok(print_report(global, &runs.explain(prepared.report), args.verbose))
 }
 
-/// The maximum time to search for an unfinished run.
+/// The maximum time to search for the runs of the plan.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Returns the finding about an unfinished run of the plan, which prevents a start. A store that cannot be read has no
-/// finding: `check` also runs on machines without access to it.
-async fn unfinished_run(global: &Global, plan: &Plan) -> Option<Finding> {
-    let search = async {
-        let store = state_store::open_for_plan(&global.state_options(), plan).await.ok()?;
-        unfinished(&*store, &store.find(&plan.name).await.ok()?).await
-    };
-    let found = tokio::time::timeout(SEARCH_TIMEOUT, search).await.ok()??;
-    Some(Finding::new(Code::CUT308, "run", found.message).help(found.next.join("\n")))
+/// The earlier runs of a plan, as far as they decide whether a run may start.
+#[derive(Default)]
+struct EarlierRuns {
+    all: Vec<RunSummary>,
+    /// The finding about an unfinished run.
+    unfinished: Option<Finding>,
 }
 
-fn with_unfinished(mut report: CheckReport, unfinished: Option<Finding>) -> CheckReport {
-    report.findings.splice(0..0, unfinished);
-    report
+impl EarlierRuns {
+    fn explain(self, mut report: CheckReport) -> CheckReport {
+        explain_completed_run(&mut report, &self.all);
+        report.findings.splice(0..0, self.unfinished);
+        report
+    }
+}
+
+/// Searches for the runs of the plan. A store that cannot be read has none: `check` also runs on machines without
+/// access to it.
+async fn earlier_runs(global: &Global, plan: &Plan) -> EarlierRuns {
+    let search = async {
+        let store = state_store::open_for_plan(&global.state_options(), plan).await.ok()?;
+        let all = store.find(&plan.name).await.ok()?;
+        let unfinished = unfinished(&*store, &all).await;
+        let finding = |run: UnfinishedRun| Finding::new(Code::CUT308, "run", run.message).help(run.next.join("\n"));
+        Some(EarlierRuns { unfinished: unfinished.map(finding), all })
+    };
+    tokio::time::timeout(SEARCH_TIMEOUT, search).await.ok().flatten().unwrap_or_default()
 }
 
 /// Runs `cutover run --dry-run`: checks a run that would start with a step and stop after a step.
@@ -92,8 +107,8 @@ pub async fn dry_run(
     let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     let prepared = shown(prepare(&plan, &ports, from_step));
-    let (prepared, unfinished) = futures::join!(prepared, unfinished_run(global, &plan));
-    let exit = print_report(global, &with_unfinished(prepared.report, unfinished), verbose);
+    let (prepared, runs) = futures::join!(prepared, earlier_runs(global, &plan));
+    let exit = print_report(global, &runs.explain(prepared.report), verbose);
     if from_step > 1 {
         term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));
     }

@@ -77,7 +77,7 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
         show(global, &found, &items);
         return Ok(exit(worst_status(&items)));
     }
-    term::print_error(&text(&found, &items, &term::style_err(global.color)));
+    term::print_error(&text(&found, &items, true, &term::style_err(global.color)));
     if !retirement_started && let Some(refusal) = refusal(&items, args.force) {
         return Err(refusal);
     }
@@ -126,21 +126,32 @@ fn show(global: &Global, found: &StoredRun, items: &[FinalizeCondition]) {
             })
             .to_string()
         }
-        _ => text(found, items, &term::style(global.color)),
+        _ => text(found, items, false, &term::style(global.color)),
     };
     let _ = term::print(&shown);
 }
 
-fn text(found: &StoredRun, items: &[FinalizeCondition], style: &Style) -> String {
+/// Returns when to try again and what to type then; empty if no time is known.
+fn later_command(found: &StoredRun, items: &[FinalizeCondition]) -> String {
+    let times = items.iter().filter(|item| item.stands == ConditionStatus::Wait).map(|item| item.until);
+    let last = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().max());
+    last.map_or_else(String::new, |at| {
+        let at = at.strftime("%F %T UTC");
+        format!("; if nothing changes, at the latest at {at}: cutover finalize {} --detach", found.run.id)
+    })
+}
+
+fn text(found: &StoredRun, items: &[FinalizeCondition], detach: bool, style: &Style) -> String {
     let line = |item: &FinalizeCondition| condition(item, style);
     let from = &found.plan.strategy.from;
     let sum = match worst_status(items) {
-        ConditionStatus::Yes => format!("cluster {from} can be retired"),
+        ConditionStatus::Yes if detach => format!("cluster {from} can be retired"),
+        ConditionStatus::Yes => format!("cluster {from} can be retired: cutover finalize {} --detach", found.run.id),
         ConditionStatus::Unknown => format!("unknown whether cluster {from} can be retired"),
-        ConditionStatus::Wait => format!("cluster {from} cannot be retired yet"),
+        ConditionStatus::Wait => format!("cluster {from} cannot be retired yet{}", later_command(found, items)),
         ConditionStatus::No | ConditionStatus::Drift => format!("cluster {from} cannot be retired"),
     };
-    items.iter().map(line).chain([sum]).collect::<Vec<_>>().join("\n")
+    items.iter().map(line).chain([hang("", 2, &sum, style.width)]).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns a condition with its mark, wrapped at words.
@@ -151,7 +162,7 @@ fn condition(item: &FinalizeCondition, style: &Style) -> String {
         ConditionStatus::Wait => (Tone::Warn, "·"),
         ConditionStatus::No | ConditionStatus::Drift => (Tone::Bad, "✗"),
     };
-    let until = item.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
+    let until = item.until.map_or(String::new(), |until| format!("; over at {}", until.strftime("%F %T UTC")));
     hang(&format!("{} ", style.paint(tone, mark)), 2, &format!("{}{until}", item.message), style.width)
 }
 
@@ -186,6 +197,8 @@ fn question(args: &Finalize, found: &StoredRun, state: &State) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fixture;
+    use crate::port::store::RunSummary;
 
     /// Tests a bug: the conditions broke in the middle of a word.
     #[test]
@@ -196,5 +209,27 @@ mod tests {
         let text = condition(&item, &Style { width: Some(60), ..Style::plain() });
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
         assert!(text.contains("\n  (deregistration 5m) has not passed"), "{text}");
+    }
+
+    /// Tests a bug: while the quiet time is not over, `finalize` said neither when it is nor what to type then.
+    #[test]
+    fn the_last_line_says_when_the_old_cluster_can_be_retired_and_with_which_command() {
+        let run = RunSummary::of("alpha-1", &[]);
+        let found = StoredRun { run, records: Vec::new().into(), plan: fixture::plan() };
+        let item = |stands, seconds| FinalizeCondition {
+            what: "requests",
+            stands,
+            message: "shop: a got 3 requests".to_owned(),
+            until: jiff::Timestamp::from_second(seconds).ok(),
+        };
+        let shown = |items: &[FinalizeCondition]| text(&found, items, false, &Style::plain());
+        let wait = shown(&[item(ConditionStatus::Wait, 60), item(ConditionStatus::Wait, 90)]);
+        let expected = "not be retired yet; if nothing changes, at the latest at 1970-01-01 00:01:30 UTC: cutover \
+                        finalize alpha-1 --detach";
+        assert!(wait.ends_with(expected) && wait.contains("over at 1970-01-01 00:01:00 UTC"), "{wait}");
+        let never = FinalizeCondition { until: None, ..item(ConditionStatus::Wait, 0) };
+        assert!(shown(&[never]).ends_with("cannot be retired yet"));
+        let yes = FinalizeCondition { until: None, ..item(ConditionStatus::Yes, 0) };
+        assert!(shown(&[yes]).ends_with("can be retired: cutover finalize alpha-1 --detach"));
     }
 }

@@ -53,15 +53,16 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let scenario = scenario(args.scenario.as_deref(), color)?;
     let start = jiff::Timestamp::now();
     let clock = LabClock::new(start, args.speed);
-    World::check_step_names(&plan, &scenario).map_err(|e| Failure::new(Exit::Usage, e))?;
+    World::check_names(&plan, &scenario).map_err(|e| Failure::new(Exit::Usage, e))?;
     let mut world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
     world.set_client_speed(start, args.speed);
     // Listen before the lab creates anything that must be cleaned up.
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     let lab = live::LiveLab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let traffic = args.rate.map(|rate| {
-        let clients = lab.model().call(|world, _| Clients::for_world(world));
-        LiveTraffic::start(lab.listeners(), clients, Arc::new(Meter::default()), rate * args.speed)
+        let clients = lab.model().call(|world, _| Clients::for_world(world, args.seed));
+        let clock = Arc::new(lab.model().clock());
+        LiveTraffic::start(lab.listeners(), clients, Arc::new(Meter::default()), clock, rate * args.speed)
     });
     let runs = std::env::temp_dir().join(format!("cutover-lab-{}-{:08x}-runs", std::process::id(), fastrand::u32(..)));
     let mut environment = lab.environment().to_vec();

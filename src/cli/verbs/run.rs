@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::app::done::explain_completed_run;
 use crate::app::exit::{Exit, Failure, store_failure};
 use crate::app::prepare::prepare;
 use crate::app::start::{StartOptions, baseline, refuse_unfinished, start_run};
@@ -76,7 +77,8 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let until = step_number(&plan, args.until.as_ref())?;
     let handover = prepare_handover(global, &args.detach, args.api_budget, &plan).await?;
     let ports = connect::ports(&plan, store).await;
-    let prepared = shown(prepare(&plan, &ports, from_step)).await;
+    let mut prepared = shown(prepare(&plan, &ports, from_step)).await;
+    explain_completed_run(&mut prepared.report, &known);
     let question = ask::StartQuestion { command: "run", verbose: args.verbose, yes: args.yes };
     ask::confirm_start(global, &ports, &prepared, question).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;

@@ -29,7 +29,7 @@ use crate::plan::selector;
   cutover status                                       the only unfinished run
   cutover status --load-balancer alpha-webapp --watch  no plan needed")]
 pub struct Status {
-    /// Run id, plan name or plan file [default: the only unfinished run]
+    /// Run id, plan name or plan file [default: the only unfinished run, else the newest]
     #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
     pub target: Option<String>,
     /// Load balancer to show without a plan: name, ARN, or `tag:KEY=VALUE`

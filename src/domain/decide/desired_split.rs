@@ -224,30 +224,55 @@ fn if_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
     (all.values().sum::<u32>() == 100).then_some(all)
 }
 
-/// Whether this rollback detaches the new groups from the route. It does so if group stickiness is on, cookies may
-/// exist, the rollback is automatic, and `stickiness` is `break`.
+/// Whether this rollback detaches the groups without a share from the route, because cookies for them may exist.
 pub fn breaks_stickiness(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
-    sticky_clients(plan, state, route)
-        && rollback.automatic
-        && plan.strategy.rollback_stickiness == RollbackStickiness::Break
+    sticky_clients(plan, state, route) && may_break_stickiness(plan, rollback)
+}
+
+/// Whether this rollback detaches groups of routes with sticky clients: if its request says so; an automatic rollback,
+/// if the plan says so.
+pub fn may_break_stickiness(plan: &Plan, rollback: &Rollback) -> bool {
+    rollback.to_step.is_none()
+        && (rollback.break_stickiness
+            || (rollback.automatic && plan.strategy.rollback_stickiness == RollbackStickiness::Break))
+}
+
+/// Returns the routes on which clients with a cookie may still go to a group that has no share after the rollback.
+pub fn routes_with_cookies<'a>(
+    plan: &'a Plan,
+    state: &'a State,
+    rollback: &Rollback,
+) -> impl Iterator<Item = &'a Route> {
+    let any = rollback.to_step.is_none() && !may_break_stickiness(plan, rollback);
+    let attached = |route: &Route, arn: &str| route.split().weight(arn).is_some();
+    state.routes.values().filter(move |route| {
+        any && !route.is_deleted()
+            && route.start.content.sticky().is_some()
+            && groups_to_leave(plan, state, route).iter().any(|arn| attached(route, arn))
+    })
 }
 
 /// Whether clients may have cookies for a group that had traffic before or during the run and that a rollback sets to
 /// weight 0.
 pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
+    route.start.content.sticky().is_some() && !groups_to_leave(plan, state, route).is_empty()
+}
+
+/// Returns the groups that had traffic before or during the run and that a rollback sets to weight 0.
+fn groups_to_leave<'a>(plan: &Plan, state: &State, route: &'a Route) -> Vec<&'a str> {
     let carries = |id: &str| route.original().carries(id);
+    // A rollback without a journal starts when the new groups have traffic.
+    let at_start = route.start.content_at_start.as_ref().and_then(RouteContent::forward_split);
+    let carried = |id: &str| carries(id) || at_start.is_some_and(|split| split.carries(id));
     let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
     let raised: Vec<_> =
         done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).collect();
-    let lost = |(cluster, arn): (&ClusterName, &String)| {
-        let stays = state
-            .started
-            .start
-            .as_ref()
-            .map_or(carries(arn), |start| start.get(cluster).is_some_and(|share| *share > 0));
-        !stays && (carries(arn) || raised.iter().any(|shares| shares.get(cluster).is_some_and(|share| *share > 0)))
+    let leaves = |(cluster, arn): &(&ClusterName, &String)| {
+        let start = state.started.start.as_ref();
+        let stays = start.map_or(carries(arn), |start| start.get(*cluster).is_some_and(|share| *share > 0));
+        !stays && (carried(arn) || raised.iter().any(|shares| shares.get(*cluster).is_some_and(|share| *share > 0)))
     };
-    route.start.content.sticky().is_some() && route.start.groups.iter().any(lost)
+    route.start.groups.iter().filter(leaves).map(|(_, arn)| arn.as_str()).collect()
 }
 
 /// Returns the shares of the managed groups in a split, in percent by cluster; empty if all these groups have weight 0.

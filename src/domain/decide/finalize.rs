@@ -143,7 +143,7 @@ pub fn judge(
     let mut all = vec![condition("run", ConditionStatus::Yes, format!("the run {} has completed", state.run))];
     all.push(shares_condition(plan, state, facts));
     all.push(time_condition(plan, state, records, now));
-    all.extend(facts.requests.iter().map(|(workload, seen)| requests_condition(plan, workload, seen, quiet)));
+    all.extend(facts.requests.iter().map(|(workload, seen)| requests_condition(plan, workload, seen, quiet, now)));
     all.push(rules_condition(plan, state, facts));
     all.push(health_condition(plan, state, facts));
     all
@@ -234,8 +234,14 @@ fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestam
     last
 }
 
-fn requests_condition(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: Duration) -> FinalizeCondition {
-    let (from, quiet) = (&plan.strategy.from, duration::format_exact(quiet));
+fn requests_condition(
+    plan: &Plan,
+    workload: &str,
+    seen: &MeasuredValue,
+    quiet_for: Duration,
+    now: Timestamp,
+) -> FinalizeCondition {
+    let (from, quiet) = (&plan.strategy.from, duration::format_exact(quiet_for));
     let unknown = |why: &str| {
         condition(
             "requests",
@@ -246,11 +252,13 @@ fn requests_condition(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: 
     match seen {
         MeasuredValue::Counts { old, .. } if old.requests > 0 => {
             let n = old.requests;
-            condition(
-                "requests",
-                ConditionStatus::Wait,
-                format!("{workload}: {from} got {n} requests in the last {quiet}"),
-            )
+            let message =
+                format!("{workload}: {from} got {n} requests in the last {quiet}, and must get none for {quiet}");
+            FinalizeCondition {
+                // The last request may have come just now.
+                until: Some(later(now, quiet_for)),
+                ..condition("requests", ConditionStatus::Wait, message)
+            }
         }
         MeasuredValue::Counts { new, .. } if new.requests == 0 => {
             unknown("no cluster got requests, so the counts may be missing")

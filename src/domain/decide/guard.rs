@@ -103,8 +103,15 @@ pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigge
             format!("{cause}; but the old cluster has no healthy target for a rollback either, so no traffic is moved");
         return Err(Event::Frozen { reason: FreezeReason::NoWayBack, message });
     }
-    let rollback =
-        Event::RollbackStarted { cause, by: AUTOMATIC.into(), trigger, to_step: None, force: false, request: None };
+    let rollback = Event::RollbackStarted {
+        cause,
+        by: AUTOMATIC.into(),
+        trigger,
+        to_step: None,
+        force: false,
+        break_stickiness: false,
+        request: None,
+    };
     let weak = way_back(c.state, c.observed).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(

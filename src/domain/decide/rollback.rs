@@ -12,7 +12,7 @@ use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write
 use crate::domain::run::state::{Rollback, Route, State};
 use crate::domain::run::unresolved::{self, Unresolved};
 use crate::domain::traffic::{RouteContent, Split, Unreadable};
-use crate::plan::model::{Plan, RollbackStickiness};
+use crate::plan::model::Plan;
 
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
@@ -173,15 +173,16 @@ fn stuck_message(all: usize, left: &[String]) -> String {
 
 fn finished(c: &Context<'_>, rollback: &Rollback, left: Vec<String>) -> Event {
     let Context { plan, state, .. } = c;
-    let notes = broken_stickiness(plan, state, rollback).into_iter().chain(partial(plan, state, rollback));
-    let outcome = if rollback.automatic { RunOutcome::RolledBack } else { RunOutcome::Aborted };
-    Event::Finished {
-        outcome,
-        remarks: remarks(plan, state, rollback),
-        unresolved: left,
-        accepted: drift_text::accepted(c),
-        notes: notes.chain(replacement::notes(c, rollback)).collect(),
+    let mut notes: Vec<_> = broken_stickiness(plan, state, rollback).into_iter().collect();
+    notes.extend(partial(plan, state, rollback));
+    notes.extend(replacement::notes(c, rollback));
+    let mut remarks = remarks(plan, state, rollback);
+    // Without a plan, a rollback does only what its command says.
+    if state.started.has_no_plan() {
+        notes.append(&mut remarks);
     }
+    let outcome = if rollback.automatic { RunOutcome::RolledBack } else { RunOutcome::Aborted };
+    Event::Finished { outcome, remarks, unresolved: left, accepted: drift_text::accepted(c), notes }
 }
 
 /// Returns the note that clients lost their stickiness, because the rollback detached the new groups.
@@ -216,17 +217,22 @@ fn partial(plan: &Plan, state: &State, rollback: &Rollback) -> Option<String> {
     ))
 }
 
+/// Whether clients with a cookie may stay on the new cluster after the run's rollback.
+pub fn sticky_clients_left(plan: &Plan, state: &State) -> bool {
+    let of = |rollback| desired_split::routes_with_cookies(plan, state, rollback).next().is_some();
+    state.rollback.as_ref().is_some_and(of)
+}
+
 /// Returns a remark about clients whose cookies still lead to the new cluster, if cookies may exist.
 fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
-    let keeps = plan.strategy.rollback_stickiness == RollbackStickiness::Keep || !rollback.automatic;
-    let sticky = state.routes.values().filter(|r| keeps && desired_split::sticky_clients(plan, state, r));
+    let sticky = desired_split::routes_with_cookies(plan, state, rollback);
     let longest = sticky.filter_map(|r| r.start.content.sticky()?.seconds).max();
-    let to = &plan.strategy.to;
+    let (to, run) = (&plan.strategy.to, &state.run);
     longest
         .map(|s| {
             format!(
-                "the weights are restored, but clients with a cookie stay on {to} for up to {}; to end that now, \
-                 remove the target groups of {to} from the forward actions in the EC2 console",
+                "the weights are restored, but clients with a cookie stay on {to} for up to {}; to end that now: \
+                 cutover rollback {run} --stickiness break",
                 duration::format_exact(std::time::Duration::from_secs(s.into()))
             )
         })

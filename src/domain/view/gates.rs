@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::base::number::{measured, percent};
-use crate::domain::decide::{Context, metrics};
+use crate::domain::decide::{Context, desired_split, metrics};
 use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::observation::Observed;
@@ -14,6 +14,9 @@ use crate::plan::model::{OnFailure, Plan};
 
 /// What a gate says that has no measurement.
 pub const NOT_ASKED: &str = "not asked yet";
+
+/// What a gate says at the end of a run that did not ask it.
+const NOT_ASKED_AT_THE_END: &str = "was not asked at the last shares";
 
 /// A gate as the plan has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,16 +102,22 @@ fn line(plan: &Plan, gate: &MetricGate, answer: Option<String>) -> GateLine {
     }
 }
 
-/// The gates of an unfinished run with their verdicts.
+/// The gates of a run with their verdicts; of a finished run those at its end.
 pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Timestamp) -> Vec<GateView> {
-    if state.finished.is_some() || plan.strategy.metrics.is_empty() {
+    if plan.strategy.metrics.is_empty() {
         return Vec::new();
     }
+    let over = state.finished.is_some();
+    let now = if over { state.last_measurement().unwrap_or(now) } else { now };
     let nothing = Observed::new(now, std::time::Duration::ZERO, std::time::Duration::ZERO);
     let context = Context { plan, state, observed: observed.unwrap_or(&nothing), now };
     let in_force = metrics::in_force(plan, state);
     let view = |gate: &MetricGate| {
         let is_in_force = in_force.iter().any(|other| other.name == gate.name);
+        if is_in_force && metrics::shares_changing(plan, state) {
+            let compares = !metrics::has_nothing_to_compare(plan, state, gate);
+            return if compares { of_changing_shares(plan, state, gate) } else { without_comparison(plan, gate) };
+        }
         let asked = !state.measurements(&gate.name).is_empty();
         let verdict = asked.then(|| metrics::verdict(&context, gate));
         let holds = verdict.as_ref().is_none_or(|verdict| verdict.result == GateResult::Hold);
@@ -119,13 +128,34 @@ pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Time
             gate: gate.name.clone(),
             in_force: is_in_force,
             dry_run: gate.dry_run,
-            why: verdict
-                .as_ref()
-                .map_or_else(|| not_asked(plan, gate, is_in_force, state.step), |verdict| verdict.why.clone()),
+            why: match &verdict {
+                Some(verdict) => verdict.why.clone(),
+                None if over => NOT_ASKED_AT_THE_END.to_owned(),
+                None => not_asked(plan, gate, is_in_force, state.step),
+            },
             verdict: verdict.map(|verdict| verdict.result),
         }
     };
     plan.strategy.metrics.iter().map(view).collect()
+}
+
+/// A gate while shares are written and settle: the verdict of the shares before says nothing about the new ones.
+fn of_changing_shares(plan: &Plan, state: &State, gate: &MetricGate) -> GateView {
+    let to = &plan.strategy.to;
+    let share = desired_split::share_step_at(plan, state.step).and_then(|(_, shares)| shares.get(to).copied());
+    let shares = share.map_or_else(|| "the new shares".to_owned(), |share| format!("{to} {share} %"));
+    let last = state.last_verdict(&gate.name).map_or("", |verdict| match verdict {
+        GateResult::Pass => "; it passed at the shares before",
+        GateResult::Hold => "; it had no verdict at the shares before",
+        GateResult::Fail => "; it FAILED at the shares before",
+    });
+    GateView {
+        gate: gate.name.clone(),
+        in_force: true,
+        dry_run: gate.dry_run,
+        verdict: None,
+        why: format!("{NOT_ASKED} for {shares}, which settles{last}"),
+    }
 }
 
 /// A gate that compares the clusters, after the old one has lost all traffic.

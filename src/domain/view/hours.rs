@@ -26,8 +26,8 @@ pub fn in_words(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// What the hours mean for the next step of a run that they may hold: that it may begin now, or when it may. `None`: no
-/// coming step waits for hours, or an operator ignores them for the next one.
+/// What the hours mean for the next step of a run that they may hold: that they are open, or when it may begin.
+/// `None`: no coming step waits for hours, or an operator ignores them for the next one.
 pub fn next_of_run(plan: &Plan, state: &State, now: Timestamp) -> Option<String> {
     let over = matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
     let step = decide::hours::next_bound_step(&plan.strategy, state).filter(|_| !over)?;
@@ -35,7 +35,7 @@ pub fn next_of_run(plan: &Plan, state: &State, now: Timestamp) -> Option<String>
         return None;
     }
     let wait = decide::hours::wait(&plan.strategy, step, state.routes.len(), now);
-    Some(wait.map_or_else(|| format!("step {step} may begin now"), |wait| wait.message))
+    Some(wait.map_or_else(|| format!("open now for step {step}, the next raise"), |wait| wait.message))
 }
 
 fn effect(plan: &Plan, hours: &Hours) -> String {

@@ -329,6 +329,7 @@ mod tests {
             trigger: Trigger::Gate,
             to_step: None,
             force: false,
+            break_stickiness: false,
             request: None,
         };
         events.extend([

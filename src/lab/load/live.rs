@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::clients::{Clients, Visit};
 use super::meter::{Meter, RequestResult};
 use crate::lab::live::{GROUP_COOKIE, ListenerAddress, Pool, connection_pool};
+use crate::port::Clock;
 
 /// Default rate, in requests per second of real time.
 pub const DEFAULT_RATE: f64 = 1500.0;
@@ -43,11 +44,17 @@ pub struct LiveTraffic {
 }
 
 impl LiveTraffic {
-    /// Starts `rate` requests per second of real time, one from each of `clients` in turn.
-    pub fn start(listeners: &[ListenerAddress], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
+    /// Starts `rate` requests per second of real time, one from each of `clients` in turn. `clock` is the lab's.
+    pub fn start(
+        listeners: &[ListenerAddress],
+        clients: Clients,
+        meter: Arc<Meter>,
+        clock: Arc<dyn Clock>,
+        rate: f64,
+    ) -> Self {
         let listeners = listeners.iter().map(|d| ((Arc::clone(&d.load_balancer), d.port), d.url.clone())).collect();
         let traffic_task =
-            Arc::new(TrafficTask { listeners, pool: connection_pool(), clients: Mutex::new(clients), meter });
+            Arc::new(TrafficTask { listeners, pool: connection_pool(), clients: Mutex::new(clients), meter, clock });
         let (stop, stopped) = oneshot::channel();
         Self { stop: Some(stop), task: tokio::spawn(send_requests(traffic_task, rate, stopped)) }
     }
@@ -86,6 +93,7 @@ struct TrafficTask {
     pool: Pool<Empty<Bytes>>,
     clients: Mutex<Clients>,
     meter: Arc<Meter>,
+    clock: Arc<dyn Clock>,
 }
 
 // Rates and times are positive and small.
@@ -107,7 +115,7 @@ async fn send_requests(traffic_task: Arc<TrafficTask>, rate: f64, mut stopped: o
         let now = (owed as usize).min(MAX_IN_FLIGHT.saturating_sub(requests.len()));
         owed -= now as f64;
         for _ in 0..now {
-            let Some(visit) = traffic_task.clients().next_visit() else { break };
+            let Some(visit) = traffic_task.clients().next_visit(traffic_task.clock.now()) else { break };
             let traffic_task = Arc::clone(&traffic_task);
             requests.spawn(async move { traffic_task.send(visit).await });
         }

@@ -111,7 +111,7 @@ impl State {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         self.model.call(|world, now| {
             for _ in 0..requests {
-                let Some(visit) = clients.next_visit() else { break };
+                let Some(visit) = clients.next_visit(now) else { break };
                 let pick = world.pick(&client_request(&visit), now);
                 let response = target_response(world, pick.outcome);
                 let failed = !matches!(response, TargetResponse::Answered(status, _) if status < 500);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::build::cluster_name;
 use super::cluster::NamespacedName;
@@ -12,8 +13,10 @@ use super::pod::{ErrorFault, Phase};
 use super::queue::LabEvent;
 use super::unhappened::Effect;
 use super::{OperatorRequest, PodId, World};
+use crate::base::duration::format_exact;
 use crate::base::time::later;
 use crate::lab::scenario::fault::{Fault, GateResult, ShareReached};
+use crate::lab::scenario::period::Period;
 use crate::lab::scenario::places::Places;
 
 /// The faults of the scenario, and the faults that are active now.
@@ -136,7 +139,7 @@ impl World {
 
     pub(super) fn begin_fault(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
-        self.add_fault_message(fault.description());
+        self.add_fault_message(index, "begins", &fault);
         let missing = self.missing_workload(&fault);
         self.begin_on_pods(index, &fault);
         self.begin_on_clusters(&fault);
@@ -174,8 +177,10 @@ impl World {
         Ok(())
     }
 
-    fn add_fault_message(&mut self, what: String) {
-        self.faults.messages.push((self.now, what));
+    fn add_fault_message(&mut self, index: usize, verb: &str, fault: &Fault) {
+        let line = self.faults.places.line_of_fault(index).map_or_else(String::new, |line| format!(" (line {line})"));
+        let text = format!("fault {}{line} {verb}: {}", index + 1, fault.description());
+        self.faults.messages.push((self.now, text));
     }
 
     fn begin_on_pods(&mut self, index: usize, fault: &Fault) {
@@ -260,7 +265,7 @@ impl World {
 
     pub(super) fn end_fault(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
-        self.add_fault_message(format!("ended: {}", fault.description()));
+        self.add_fault_message(index, "ends", &fault);
         if let Some(kill) = &fault.kill {
             self.clear_pod_faults(&kill.cluster, kill.workload.as_deref());
         }
@@ -365,12 +370,28 @@ impl Fault {
         of.into_iter().flatten().next().map(|p| p.0)
     }
 
-    /// Returns the verb of the fault and its parameters, as JSON.
+    /// Returns the verb of the fault and its parameters, such as `kill {cluster: b, for: 5m}`.
     fn description(&self) -> String {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        if let Some(map) = value.as_object_mut() {
-            map.remove("at");
+        let Ok(Value::Object(mut fields)) = serde_json::to_value(self) else { return String::new() };
+        fields.remove("at");
+        let verb = fields.iter().next();
+        verb.map_or_else(String::new, |(verb, parameters)| format!("{verb} {}", flow_text(parameters)))
+    }
+}
+
+/// Returns a value of a scenario as in its file, without the parameters that are not set.
+fn flow_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => {
+            // A period of less than a second stays in milliseconds.
+            let period = Period::from_text(text).filter(|period| period.0.subsec_millis() == 0);
+            period.map_or_else(|| text.clone(), |period| format_exact(period.0))
         }
-        value.to_string()
+        Value::Object(fields) => {
+            let set = fields.iter().filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+            let parts: Vec<_> = set.map(|(name, value)| format!("{name}: {}", flow_text(value))).collect();
+            format!("{{{}}}", parts.join(", "))
+        }
+        other => other.to_string(),
     }
 }

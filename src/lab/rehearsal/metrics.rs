@@ -54,7 +54,7 @@ fn measure_gate(world: &mut World, request: &MeasurementRequest) -> MeasuredValu
         Some(GateResult::Unreadable) => {
             return MeasuredValue::Unreadable { message: "the scenario sets it so".into() };
         }
-        Some(GateResult::Fail) => return failing_value(&request.gate.condition),
+        Some(GateResult::Fail) => return failing_value(),
     }
     let side = |side: &QueriedCluster| {
         let mut all = GroupCounters::default();
@@ -78,18 +78,7 @@ fn measure_gate(world: &mut World, request: &MeasurementRequest) -> MeasuredValu
     }
 }
 
-/// Returns a value with which a gate fails, whatever its limits are.
-fn failing_value(condition: &GateCondition) -> MeasuredValue {
-    let count = |requests, errors| RequestCount { requests, errors };
-    match condition {
-        GateCondition::Condition { at_most, at_least } => {
-            MeasuredValue::Value { value: at_most.map_or_else(|| at_least.unwrap_or(0.0) - 1.0, |most| most + 1.0) }
-        }
-        GateCondition::State => {
-            MeasuredValue::State { well: false, message: "not satisfied, because the scenario sets it so".into() }
-        }
-        GateCondition::ErrorRate(_) => MeasuredValue::Counts { old: count(10_000, 0), new: count(10_000, 10_000) },
-        GateCondition::Share { .. } => MeasuredValue::Counts { old: count(0, 0), new: count(10_000, 0) },
-        GateCondition::Latency(_) => MeasuredValue::Latencies { old: 0.001, new: 1_000.0 },
-    }
+/// Returns a measurement with which every gate fails. It has no numbers, because the lab has not measured any.
+fn failing_value() -> MeasuredValue {
+    MeasuredValue::State { well: false, message: "the scenario says `fail`, without a measurement".into() }
 }

@@ -99,7 +99,7 @@ impl RehearsalLab {
     /// Returns an error if the scenario does not fit the plan, or if a server or client cannot be created.
     pub async fn live(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, RehearsalError> {
         let start = timing::start_time(&plan, Timestamp::now());
-        World::check_step_names(&plan, scenario)?;
+        World::check_names(&plan, scenario)?;
         let world = World::new(&plan, scenario, seed, start)?;
         let speed = options.speed.unwrap_or_else(|| speed(&plan, start));
         let rate =
@@ -109,13 +109,14 @@ impl RehearsalLab {
         let Adapters { balancer, clusters } = adapters::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
+        let clock: Arc<dyn Clock> = Arc::new(model.clock());
         let traffic = live_load::LiveTraffic::start(
             lab.listeners(),
-            model.call(|world, _| Clients::for_world(world)),
+            model.call(|world, _| Clients::for_world(world, seed)),
             Arc::clone(&meter),
+            Arc::clone(&clock),
             rate,
         );
-        let clock = Arc::new(model.clock());
         let house = Backend::Live { lab: Box::new(lab), traffic };
         let (metrics, hooks) =
             (Arc::new(metrics::LabMetrics(model.clone())), Arc::new(hooks::SimulatedHooks(model.clone())));
@@ -145,7 +146,7 @@ impl RehearsalLab {
         options: Options,
     ) -> Result<Self, RehearsalError> {
         let start = timing::start_time(&plan, VIRTUAL_START);
-        World::check_step_names(&plan, scenario)?;
+        World::check_names(&plan, scenario)?;
         let world = World::new(&plan, scenario, seed, start)?;
         let pace = options
             .rate
@@ -156,7 +157,7 @@ impl RehearsalLab {
         let Adapters { balancer, clusters } = adapters::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
-        let clients = model.call(|world, _| Clients::for_world(world));
+        let clients = model.call(|world, _| Clients::for_world(world, seed));
         let traffic = virtual_load::VirtualTraffic::start(model.clone(), clients, Arc::clone(&meter), pace);
         let house = Backend::Paused { lab, traffic };
         let (metrics, hooks) =

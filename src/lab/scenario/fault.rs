@@ -109,25 +109,28 @@ pub struct ShareReached {
 }
 
 impl Fault {
-    /// Returns what is wrong with the fault: the path below the fault, and a message.
-    pub(super) fn find_problem(&self) -> Option<(&'static str, String)> {
+    /// Returns all that is wrong with the fault: each the path below the fault, and a message.
+    pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
         let times = [self.at.time.is_some(), self.at.step.is_some(), self.at.share.is_some()];
         if times.iter().filter(|t| **t).count() != 1 {
-            return Some((".at", "exactly one of `time`, `step`, `share` is required".into()));
+            problems.push((".at", "exactly one of `time`, `step`, `share` is required".into()));
         }
         if let Some(share) = &self.at.share
             && share.at_least.is_some() == share.at_most.is_some()
         {
-            return Some((".at.share", "exactly one of `atLeast`, `atMost` is required".into()));
+            problems.push((".at.share", "exactly one of `atLeast`, `atMost` is required".into()));
         }
         let verbs = self.count_verbs();
         if verbs != 1 {
-            return Some(("", format!("exactly one verb beside `at` is required; found {verbs}")));
+            problems.push(("", format!("exactly one verb beside `at` is required; found {verbs}")));
         }
-        let too_much = self.percentages().into_iter().find(|(_, percent)| percent.is_some_and(|p| p > 100.0));
-        too_much.map(|(field, percent)| {
-            (field, format!("{} is not a valid percentage: use 0 to 100", percent.unwrap_or_default()))
-        })
+        let too_much = self.percentages().into_iter().filter_map(|(field, percent)| Some((field, percent?)));
+        let too_much = too_much.filter(|(_, percent)| *percent > 100.0);
+        problems.extend(
+            too_much.map(|(field, percent)| (field, format!("{percent} is not a valid percentage: use 0 to 100"))),
+        );
+        problems
     }
 
     fn percentages(&self) -> [(&'static str, Option<f64>); 9] {

@@ -47,13 +47,27 @@ pub enum ScenarioError {
         /// The description of the error, with the valid values.
         message: String,
     },
+    /// Several errors, one a line.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<ScenarioError>),
+}
+
+impl ScenarioError {
+    /// Returns the errors as one; `Ok` without errors.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
 }
 
 impl Scenario {
     /// Parses a scenario. Messages name the file as `source_name`.
     ///
     /// # Errors
-    /// Returns the first syntax or type error with its position, otherwise the first entry that is not valid.
+    /// Returns the first syntax or type error with its position, otherwise all entries that are not valid.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ScenarioError> {
         let file = |message: String| ScenarioError::File { source_name: source_name.to_owned(), message };
         if text.len() > MAX_BYTES {
@@ -85,21 +99,17 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<(), ScenarioError> {
-        for (index, fault) in self.spec.faults.iter().enumerate() {
-            let problem = fault.find_problem();
-            if let Some((field, message)) = problem {
-                return Err(self.entry(&format!("spec.faults[{index}]{field}"), message));
-            }
-        }
-        Ok(())
+        let faults = self.spec.faults.iter().enumerate();
+        let problems = faults.flat_map(|(index, fault)| {
+            let problems = fault.problems().into_iter();
+            problems.map(move |(field, message)| self.entry(&format!("spec.faults[{index}]{field}"), message))
+        });
+        ScenarioError::all(problems.collect())
     }
 
     /// Creates an error about the entry at this path.
     pub(crate) fn entry(&self, path: &str, message: impl Into<String>) -> ScenarioError {
-        let fault = path.strip_prefix("spec.faults[").and_then(|rest| rest.split(']').next()?.parse().ok());
-        let place = fault
-            .and_then(|index| self.places.of_fault(index))
-            .unwrap_or_else(|| format!("scenario {}", self.metadata.name));
+        let place = self.places.of(path).unwrap_or_else(|| format!("scenario {}", self.metadata.name));
         ScenarioError::Entry { place, path: path.to_owned(), message: message.into() }
     }
 }

@@ -18,6 +18,12 @@ impl Period {
         Self(Duration::from_millis(millis))
     }
 
+    /// Reads a duration that was serialized; `None` if the text is another one.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        text.strip_suffix("ms").filter(|number| number.bytes().all(|b| b.is_ascii_digit()))?;
+        Self::parse(text)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         duration::read_with_millis(text).ok().filter(|long| *long <= duration::MAX).map(Self)
     }

@@ -4,32 +4,42 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 
-/// The file of a scenario and the lines of its faults.
+/// The file of a scenario and the lines of its entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
     file: String,
     /// The line of each fault, from 1.
     faults: Vec<u64>,
+    /// The line of each cluster.
+    clusters: Vec<u64>,
+    /// The line of each target group.
+    target_groups: Vec<u64>,
 }
 
-/// The parts of a scenario that lead to its faults.
+/// The parts of a scenario that lead to its entries.
 #[derive(Deserialize)]
 struct Lines {
     #[serde(default)]
-    spec: Faults,
+    spec: Entries,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct Faults {
+#[serde(default, rename_all = "camelCase")]
+struct Entries {
     faults: Vec<Spanned<IgnoredAny>>,
+    clusters: Vec<Spanned<IgnoredAny>>,
+    target_groups: Vec<Spanned<IgnoredAny>>,
 }
 
 impl Places {
     /// Reads the places from the text of a valid scenario.
     pub(super) fn read(file: &str, text: &str) -> Self {
-        let lines = serde_saphyr::from_str::<Lines>(text).map_or_else(|_| Vec::new(), |lines| lines.spec.faults);
-        Self { file: file.to_owned(), faults: lines.iter().map(|fault| fault.referenced.line()).collect() }
+        let Entries { faults, clusters, target_groups } =
+            serde_saphyr::from_str::<Lines>(text).map_or_else(|_| Entries::default(), |lines| lines.spec);
+        let lines =
+            |entries: Vec<Spanned<IgnoredAny>>| -> Vec<u64> { entries.iter().map(|e| e.referenced.line()).collect() };
+        let (faults, clusters, target_groups) = (lines(faults), lines(clusters), lines(target_groups));
+        Self { file: file.to_owned(), faults, clusters, target_groups }
     }
 
     /// Returns the line of a fault; `None` for a scenario without a file.
@@ -37,8 +47,17 @@ impl Places {
         self.faults.get(index).copied()
     }
 
-    /// Returns the file and the line of a fault, such as `faults.yaml:7`.
-    pub(super) fn of_fault(&self, index: usize) -> Option<String> {
-        self.line_of_fault(index).map(|line| format!("{}:{line}", self.file))
+    /// Returns the file and the line of the entry that a path leads to, such as `faults.yaml:7` for
+    /// `spec.faults[0].kill`.
+    pub(super) fn of(&self, path: &str) -> Option<String> {
+        let (list, rest) = path.strip_prefix("spec.")?.split_once('[')?;
+        let index: usize = rest.split(']').next()?.parse().ok()?;
+        let lines = match list {
+            "faults" => &self.faults,
+            "clusters" => &self.clusters,
+            "targetGroups" => &self.target_groups,
+            _ => return None,
+        };
+        lines.get(index).map(|line| format!("{}:{line}", self.file))
     }
 }

@@ -118,6 +118,9 @@ pub enum Request {
         by: String,
         /// Whether to also roll back routes whose old target group has no healthy target.
         force: bool,
+        /// Whether clients with a cookie for the new cluster go back, too. `None`: what the plan says.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        break_stickiness: Option<bool>,
     },
     /// Detach the old target groups from the routes of a finished run.
     Detach {
@@ -132,6 +135,9 @@ pub enum Request {
         by: String,
         /// Whether to also roll back routes whose old target group has no healthy target.
         force: bool,
+        /// Whether clients with a cookie for the new cluster go back, too. `None`: what the plan says.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        break_stickiness: Option<bool>,
         /// The stages of the rollback.
         ramp: Ramp,
     },

@@ -83,7 +83,7 @@ fn faults_that_never_happen_are_named_in_text_json_and_report() {
     for line in expected {
         assert!(rehearsal.out.contains(line) && rehearsal.page.contains(line), "{line}: {}", rehearsal.out);
     }
-    assert!(!rehearsal.out.contains("fault 6"), "{}", rehearsal.out);
+    assert!(!rehearsal.out.contains("fault 6 (line 11) never"), "{}", rehearsal.out);
     let json = rehearse_plan("plans/alpha-webapp.yaml", &faults, &["--output", "json"]).out;
     let notices: Vec<serde_json::Value> = json.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let notices: Vec<_> =
@@ -230,4 +230,79 @@ fn the_numbers_of_gates_are_those_of_the_last_measurement() {
     let gates = &json.page[json.page.find("Metric gates").expect("a section")..];
     let line = gates.split("<li").find(|line| line.contains(">saturation<")).expect("the gate");
     assert!(line.contains(&format!("Last, at {clock}")), "{clock}: {line}");
+}
+
+/// Tests a bug: several mistakes of a scenario were reported one at a time.
+#[test]
+fn all_mistakes_of_a_scenario_are_reported_at_once() {
+    let both = rehearse(&["{at: {time: 1m}, error: {cluster: to, percent: 150}}", "{at: {}, kill: {cluster: to}}"]);
+    assert!(both.err.contains("x.yaml:6: spec.faults[0].error.percent: 150 is not a valid percentage"), "{}", both.err);
+    assert!(both.err.contains("x.yaml:7: spec.faults[1].at: exactly one of `time`"), "{}", both.err);
+    let names = rehearse(&[
+        "{at: {step: nosuch}, kill: {cluster: too}}",
+        "{at: {time: 1m}, flap: {cluster: c, down: 1m, up: 1m}}",
+    ]);
+    for place in ["x.yaml:6: spec.faults[0].at.step", "x.yaml:6: spec.faults[0].kill", "x.yaml:7: spec.faults[1].flap"]
+    {
+        assert!(names.err.contains(place), "{place}: {}", names.err);
+    }
+    assert_eq!((both.code, names.code), (Some(2), Some(2)));
+}
+
+/// Tests a bug: no line of a rehearsal said when a fault of its scenario happened.
+#[test]
+fn a_fault_that_happens_has_a_line_in_text_json_and_report() {
+    let faults = ["{at: {share: {cluster: to, atLeast: 5}}, slow: {cluster: to, percent: 10, by: 20ms, for: 1m}}"];
+    let begins = "scenario: fault 1 (line 6) begins: slow {cluster: to, percent: 10, by: 20ms, for: 1m}";
+    let ends = begins.replace("begins", "ends");
+    let rehearsal = rehearse(&faults);
+    for line in [begins, &ends] {
+        assert!(rehearsal.out.contains(line) && rehearsal.page.contains(line), "{line}: {}", rehearsal.out);
+    }
+    let json = rehearse_plan("plans/alpha-webapp.yaml", &faults, &["--output", "json"]).out;
+    assert!(json.contains(begins) && json.contains(&ends), "{json}");
+}
+
+/// Tests a bug: every client with a cookie came at the start, so that a rehearsal showed none of them on the new
+/// cluster after a rollback.
+#[test]
+fn clients_with_cookies_stay_on_the_new_cluster_after_a_rollback_only_if_the_plan_keeps_them() {
+    let plan = |stickiness: &str| {
+        let text = std::fs::read_to_string("plans/gitops.yaml").expect("the plan should be readable");
+        assert!(text.contains("{stickiness: keep}"));
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), text.replace("{stickiness: keep}", &format!("{{stickiness: {stickiness}}}")))
+            .expect("the plan should be written");
+        file
+    };
+    let after = |stickiness: &str| {
+        let file = plan(stickiness);
+        let path = file.path().to_str().expect("a UTF-8 path").to_owned();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["rehearse", "--virtual", "--output", "json", &path]);
+        let output = command.args(["--scenario", "examples/scenarios/sticky-clients.yaml"]).output().expect("it runs");
+        let text = String::from_utf8(output.stdout).expect("the output should be UTF-8");
+        let records = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let row = records.into_iter().find(|r| r["during"] == "afterRollback").expect("a row after the rollback");
+        let err = String::from_utf8(output.stderr).expect("the output should be UTF-8");
+        (output.status.code(), row["clusters"]["v133"]["requests"].as_u64().expect("a number"), err)
+    };
+    let (code, kept, err) = after("keep");
+    assert_eq!(code, Some(5), "{err}");
+    assert!(err.contains("in a real run: cutover rollback ") && err.contains(" --stickiness break"), "{err}");
+    let (code, left, err) = after("break");
+    assert_eq!(code, Some(4), "{err}");
+    // A write takes some seconds to reach the traffic.
+    assert!(left * 10 < kept, "{left} of {kept} requests went to the new cluster after the rollback");
+    assert!(!err.contains("--stickiness"), "{err}");
+}
+
+/// Tests a bug: `says: fail` of a scenario invented 10,000 failed requests.
+#[test]
+fn a_gate_that_the_scenario_fails_has_no_made_up_numbers() {
+    let fault = "{at: {share: {cluster: to, atLeast: 5}}, gate: {name: errors, says: fail}}";
+    let rehearsal = rehearse_plan("plans/metrics.yaml", &[fault], &[]);
+    assert_eq!(rehearsal.code, Some(4), "{}", rehearsal.err);
+    assert!(rehearsal.out.contains("the scenario says `fail`, without a measurement"), "{}", rehearsal.out);
+    assert!(!rehearsal.out.contains("10000") && !rehearsal.page.contains("10000"), "{}", rehearsal.out);
 }

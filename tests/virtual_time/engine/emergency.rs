@@ -81,7 +81,7 @@ async fn roll_back(test_run: &TestRun, ports: Ports, take_over: bool) -> Ending 
         &mut subscriber,
     );
     let mut run = run.await.expect("the run should be acquired");
-    let request = Request::Rollback { by: "bob@lab".into(), force: false };
+    let request = Request::Rollback { by: "bob@lab".into(), force: false, break_stickiness: None };
     run.carry_out(&request).await.expect("the request should be journalled").expect("the rollback should begin");
     run.drive().await.expect("the rollback should end")
 }
@@ -107,6 +107,7 @@ async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Started) 
         trigger: Trigger::Operator,
         to_step: None,
         force: false,
+        break_stickiness: false,
         request: None,
     };
     ports.store.create("elsewhere").await.expect("the run should be created");

@@ -109,7 +109,7 @@ async fn finalize_names_each_unmet_condition() {
     );
 
     let mut back = TestRun::begin(small::two_routes(), &scenario("{}")).await;
-    back.send_request(Request::Rollback { by: "bob".into(), force: false });
+    back.send_request(Request::Rollback { by: "bob".into(), force: false, break_stickiness: None });
     assert_eq!(ending_name(&back.run().await), "aborted");
     assert_eq!(unmet_conditions(&back).await, [("run", ConditionStatus::No)]);
 }
@@ -148,9 +148,10 @@ async fn finalize_detaches_groups_then_deletes_bindings_and_prevents_rollback() 
     );
 
     let state = state(&records);
-    for request in
-        [Request::Rollback { by: "bob".into(), force: true }, Request::Abort { by: "bob".into(), to_step: None }]
-    {
+    for request in [
+        Request::Rollback { by: "bob".into(), force: true, break_stickiness: None },
+        Request::Abort { by: "bob".into(), to_step: None },
+    ] {
         let why =
             request::refusal(&test_run.plan, &state, &request).expect("a rollback after finalize should be refused");
         assert!(why.contains("finalize"), "{why}");

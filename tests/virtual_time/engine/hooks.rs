@@ -143,8 +143,9 @@ async fn hooks_run_in_the_order_of_the_plan() {
 
     // An operator rolls the finished run back: first the traffic, then the commands in reverse order.
     let before = test_run.records().len();
-    let ProcessEnd::Ended(back) =
-        test_run.run_process_with_request(&Request::Rollback { by: "bob".into(), force: false }).await
+    let ProcessEnd::Ended(back) = test_run
+        .run_process_with_request(&Request::Rollback { by: "bob".into(), force: false, break_stickiness: None })
+        .await
     else {
         panic!("the process should end")
     };
@@ -221,8 +222,9 @@ async fn failing_or_slow_hooks_do_not_delay_a_rollback() {
     // The next rollback repeats a failed undo command, but not a successful one.
     hooks.set_behavior("undo three", 0, false);
     let before = hooks.done().len();
-    let ProcessEnd::Ended(again) =
-        test_run.run_process_with_request(&Request::Rollback { by: "bob".into(), force: false }).await
+    let ProcessEnd::Ended(again) = test_run
+        .run_process_with_request(&Request::Rollback { by: "bob".into(), force: false, break_stickiness: None })
+        .await
     else {
         panic!("the process should end")
     };
@@ -299,7 +301,7 @@ async fn crashes_at(seq: u64, death: Death, back: bool) -> bool {
     }
     test_run.sleep(Duration::from_secs(20)).await;
     if back {
-        test_run.send_request(Request::Rollback { by: "bob".into(), force: false });
+        test_run.send_request(Request::Rollback { by: "bob".into(), force: false, break_stickiness: None });
     }
     let ending = test_run.run().await;
     let (done, text) = (hooks.done(), format!("{death:?} at {seq}: {}", test_run.output()));

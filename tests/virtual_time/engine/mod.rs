@@ -19,6 +19,7 @@ mod recovery;
 mod requests;
 pub mod route_actions;
 mod small;
+mod stickiness;
 mod store;
 mod test_run;
 mod views;

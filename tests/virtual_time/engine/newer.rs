@@ -48,7 +48,7 @@ async fn a_newer_run_is_never_raised_whatever_is_requested() {
             "{name}: nothing may be written"
         );
         test_run.assert_shares(20, &[]);
-        test_run.send_request(Request::Rollback { by: by(), force: false });
+        test_run.send_request(Request::Rollback { by: by(), force: false, break_stickiness: None });
         let ending = test_run.run().await;
         assert_eq!((ending_name(&ending), exit(&ending).code()), ("aborted", 4), "{name}: {}", test_run.output());
         test_run.assert_original(&[]);

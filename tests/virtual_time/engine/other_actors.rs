@@ -24,7 +24,7 @@ fn resume(mode: ResumeMode) -> Request {
 }
 
 fn rollback() -> Request {
-    Request::Rollback { by: "bob@lab".into(), force: false }
+    Request::Rollback { by: "bob@lab".into(), force: false, break_stickiness: None }
 }
 
 /// Starts a run of every action of two listeners, with this fault while half of the traffic is on `b`.

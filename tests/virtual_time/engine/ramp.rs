@@ -22,7 +22,12 @@ impl Subscriber for SilentSubscriber {
 }
 
 fn ramp_request() -> Request {
-    Request::Ramp { by: "bob@lab".into(), force: false, ramp: Ramp { percents: vec![25, 50, 100], every: 120 } }
+    Request::Ramp {
+        by: "bob@lab".into(),
+        force: false,
+        break_stickiness: None,
+        ramp: Ramp { percents: vec![25, 50, 100], every: 120 },
+    }
 }
 
 /// Runs a plan whose whole traffic moves to `b`; a minute later an operator requests a rollback in stages. `more`
@@ -130,7 +135,7 @@ async fn a_plain_rollback_skips_the_remaining_stages() {
         if !second || std::mem::replace(&mut requested, true) {
             vec![]
         } else {
-            vec![Request::Rollback { by: "bob@lab".into(), force: false }]
+            vec![Request::Rollback { by: "bob@lab".into(), force: false, break_stickiness: None }]
         }
     };
     let (test_run, ending) = raise_then_roll_back("{}", &mut second_request).await;

@@ -50,7 +50,7 @@ async fn crash_at_every_record(death: Death, back: impl Fn() -> Option<Request>)
 }
 
 fn rollback() -> Request {
-    Request::Rollback { by: "bob@lab".into(), force: false }
+    Request::Rollback { by: "bob@lab".into(), force: false, break_stickiness: None }
 }
 
 #[tokio::test(start_paused = true)]

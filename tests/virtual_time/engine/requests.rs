@@ -40,7 +40,7 @@ fn resume(mode: ResumeMode) -> Request {
 }
 
 fn rollback() -> Request {
-    Request::Rollback { by: by(), force: false }
+    Request::Rollback { by: by(), force: false, break_stickiness: None }
 }
 
 /// Returns when the first matching event was journalled.
@@ -406,7 +406,7 @@ async fn a_rollback_without_a_way_back_is_refused_and_the_guard_goes_on() {
             Some(at) if !forced && now.duration_since(at) >= SignedDuration::from_mins(5) => {
                 forced = true;
                 assert!(is_stuck(state) && state.phase != Phase::RollingBack, "the run stays as it is");
-                vec![Request::Rollback { by: by(), force: true }]
+                vec![Request::Rollback { by: by(), force: true, break_stickiness: None }]
             }
             _ => vec![],
         })

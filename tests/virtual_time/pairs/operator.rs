@@ -256,7 +256,7 @@ impl Pair {
         settings: &Settings,
     ) -> Result<(Ownership, Option<Request>), OwnershipError> {
         let lbs = &self.started.load_balancers;
-        let back = Request::Rollback { by: "bob@pc".into(), force: false };
+        let back = Request::Rollback { by: "bob@pc".into(), force: false, break_stickiness: None };
         match (part, self.goal) {
             (Part::First, _) => {
                 ownership::own_new_run(ports, settings, self.plan.marker, "small-1", self.started.clone())

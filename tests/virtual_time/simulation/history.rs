@@ -35,10 +35,13 @@ impl Verb {
     pub fn request(self) -> Option<Request> {
         let by = "bob@lab".to_owned();
         match self {
-            Self::Rollback => Some(Request::Rollback { by, force: false }),
-            Self::Ramp => {
-                Some(Request::Ramp { by, force: false, ramp: Ramp { percents: vec![25, 50, 100], every: 60 } })
-            }
+            Self::Rollback => Some(Request::Rollback { by, force: false, break_stickiness: None }),
+            Self::Ramp => Some(Request::Ramp {
+                by,
+                force: false,
+                break_stickiness: None,
+                ramp: Ramp { percents: vec![25, 50, 100], every: 60 },
+            }),
             _ => None,
         }
     }

@@ -5,10 +5,11 @@
 use super::super::wrap::hang;
 use super::text::{findings, gates, head, hooks, hours, notifications, put, steps};
 use super::{NAMED, findings_text, heading, route_sets};
-use crate::base::finding::Severity;
+use crate::base::finding::{Finding, Severity};
 use crate::base::number::count;
 use crate::cli::render::style::{Style, Tone};
 use crate::domain::view::check::{CheckReport, HookLine};
+use crate::domain::view::gates::NOT_ASKED;
 
 /// The lines of a terminal. The summary and the question are at most this long.
 const SCREEN: usize = 24;
@@ -18,6 +19,10 @@ const QUESTION: usize = 6;
 const LISTED: usize = 3;
 /// Maximum number of steps, hooks, gates or notifications in a line.
 const NAMED_ITEMS: usize = 24;
+/// Maximum number of gates whose answers stand in a line each.
+const ANSWERS: usize = 4;
+/// Columns of the headings.
+const HEADINGS: usize = 10;
 /// Minimum number of lines for errors and warnings.
 const FINDINGS: usize = 4;
 
@@ -49,19 +54,31 @@ fn short(report: &CheckReport, all: &str, style: &Style) -> String {
     line("steps", &shortened(&steps, arrow), style, &mut out);
     let names = |names: Vec<String>| shortened(&names.iter().map(String::as_str).collect::<Vec<_>>(), ", ");
     line("hooks", &names(report.hooks.iter().map(HookLine::title).collect()), style, &mut out);
-    line("gates", &names(report.gates.iter().map(|gate| gate.gate.clone()).collect()), style, &mut out);
+    gate_lines(report, style, &mut out);
     line("notifies", &names(report.notifications.iter().map(|n| n.to.clone()).collect()), style, &mut out);
     line("hours", &hours_in_short(&report.hours), style, &mut out);
     let mut sets = String::new();
     routes(report, LISTED, &mut sets);
     line("routes", &sets.lines().map(str::trim).collect::<Vec<_>>().join("; "), style, &mut out);
     more(all, style, &mut out);
-    let mut lines = String::new();
-    findings(&serious(report), 1, style, &mut lines);
     let room = SCREEN.saturating_sub(out.lines().count() + 2 + QUESTION).max(FINDINGS);
-    shorten(&lines, room, style, &mut out);
+    short_findings(&serious(report), room, style, &mut out);
     verdict(report, style, &mut out);
     out
+}
+
+/// Appends a line for each gate with what its source answers now; of many gates only their names.
+fn gate_lines(report: &CheckReport, style: &Style, out: &mut String) {
+    if report.gates.len() > ANSWERS || report.gates.iter().all(|gate| gate.answer.is_none()) {
+        let names: Vec<_> = report.gates.iter().map(|gate| gate.gate.as_str()).collect();
+        return line("gates", &shortened(&names, ", "), style, out);
+    }
+    for (at, gate) in report.gates.iter().enumerate() {
+        let answer = gate.answer.as_deref().unwrap_or(NOT_ASKED);
+        let head = if at == 0 { "gates" } else { "" };
+        let text = format!("{}: {answer}", gate.gate);
+        put(out, &hang(&format!("{head:<HEADINGS$}"), HEADINGS, &text, style.width));
+    }
 }
 
 /// The windows, and the number of blackouts. The last line of the hours says their effect.
@@ -75,7 +92,7 @@ fn hours_in_short(hours: &[String]) -> String {
 /// Appends a heading and a text beside it; nothing without a text.
 fn line(heading: &str, text: &str, style: &Style, out: &mut String) {
     if !text.is_empty() {
-        put(out, &hang(&format!("{heading:<10}"), 10, text, style.width));
+        put(out, &hang(&format!("{heading:<HEADINGS$}"), HEADINGS, text, style.width));
     }
 }
 
@@ -122,12 +139,35 @@ fn verdict(report: &CheckReport, style: &Style, out: &mut String) {
     put(out, &format!("\n{}", style.paint(tone, &findings_text(report))));
 }
 
-/// Appends the first lines of a section, and how many more there are.
-fn shorten(lines: &str, most: usize, style: &Style, out: &mut String) {
-    let total = lines.lines().count();
-    let shown = if total > most { most.saturating_sub(1) } else { total };
-    lines.lines().take(shown).for_each(|line| put(out, line));
-    if total > shown {
-        put(out, &style.paint(Tone::Faint, &format!("  {} more with --verbose", count(total - shown, "line"))));
+/// Appends the errors and warnings, each whole: with their advice if there is room for all of it, else without; and the
+/// codes of those that have no room.
+fn short_findings(report: &CheckReport, room: usize, style: &Style, out: &mut String) {
+    let text = |report: &CheckReport| {
+        let mut lines = String::new();
+        findings(report, 1, style, &mut lines);
+        lines
+    };
+    let whole = text(report);
+    if whole.lines().count() <= room {
+        out.push_str(&whole);
+        return;
     }
+    let without_advice = |finding: &Finding| Finding { help: None, ..finding.clone() };
+    let mut all: Vec<_> = report.findings.iter().map(without_advice).collect();
+    let mut left: Vec<&'static str> = Vec::new();
+    loop {
+        let lines = text(&CheckReport { findings: all.clone(), ..report.clone() });
+        if lines.lines().count() < room || all.len() <= 1 {
+            out.push_str(&lines);
+            break;
+        }
+        left.extend(all.pop().map(|finding| finding.code.name()));
+    }
+    left.reverse();
+    left.dedup();
+    let more = match left.as_slice() {
+        [] => "what to do about them: --verbose".to_owned(),
+        codes => format!("and {}; what to do about all of them: --verbose", codes.join(", ")),
+    };
+    put(out, &style.paint(Tone::Faint, &hang("  ", 4, &more, style.width)));
 }

@@ -246,5 +246,30 @@ fn the_summary_of_a_thousand_routes_and_the_question_fit_on_a_screen() {
     report.steps.extend((0..30).map(|_| step.clone()));
     let text = summary(&report, "cutover run plan.yaml --verbose", &Style::plain());
     assert!(text.lines().count() <= 24 - 2, "{}\n{text}", text.lines().count());
-    assert!(text.contains("1000 routes on 40 load balancers") && text.contains("lines more with --verbose"), "{text}");
+    assert!(text.contains("1000 routes on 40 load balancers") && text.contains("all of them: --verbose"), "{text}");
+}
+
+/// Tests a bug: the summary before the question cut a warning in the middle, and had no answers of gates.
+#[test]
+fn the_summary_has_whole_findings_and_the_answers_of_gates() {
+    let mut report = rich();
+    let warning = |code, text: &str| Finding::new(code, "x", text.repeat(3)).help("do this: ".repeat(30));
+    report.findings = vec![
+        warning(Code::CUT042, "6 of 6 routes have group stickiness. "),
+        warning(Code::CUT083, "an HPA may go below the number of targets at the start. "),
+        warning(Code::CUT084, "the last pause is shorter than the cookies. "),
+    ];
+    let short = summary(&report, "cutover run plans/alpha.yaml --verbose", &screen(80));
+    assert_fits(&short, 80);
+    let first = report.findings[0].message.split(". ").next().unwrap_or_default();
+    assert!(short.contains(first) && short.contains("CUT084") && short.contains("--verbose"), "{short}");
+    assert!(!short.contains("more lines with"), "{short}");
+    report.findings.clear();
+    report.gates.truncate(3);
+    let short = summary(&report, "cutover run plans/alpha.yaml --verbose", &screen(80));
+    for gate in &report.gates {
+        let answer = gate.answer.as_deref().unwrap_or("not asked yet");
+        let begin = answer.split_whitespace().next().unwrap_or_default();
+        assert!(short.contains(&format!("{}: {begin}", gate.gate)), "{gate:?}\n{short}");
+    }
 }

@@ -265,6 +265,7 @@ fn a_finished_run_has_no_current_step() {
             trigger: Trigger::Gate,
             to_step: None,
             force: false,
+            break_stickiness: false,
             request: None,
         },
     ));

@@ -41,6 +41,8 @@ impl WriteSummary {
             Event::Intended { restore, writes, .. } => {
                 self.restore = *restore;
                 self.last_line_at.get_or_insert(record.time);
+                // A write that is sent again is not missing.
+                self.not_written.retain(|route| writes.iter().all(|write| write.route != *route));
                 self.open.extend(writes.iter().map(|w| (w.route.clone(), w.clone())));
                 Vec::new()
             }
@@ -97,12 +99,17 @@ impl WriteSummary {
                 Vec::new()
             };
         }
-        match result {
-            WriteResult::Unknown => self.unanswered.insert(route.clone()),
-            _ => self.not_written.insert(route.clone()),
-        };
-        // A hundred throttled routes are one line, and throttling is not a failure.
+        // A hundred throttled routes are one line, and throttling is not a failure: the write is sent again.
         let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
+        match result {
+            WriteResult::Unknown => {
+                self.unanswered.insert(route.clone());
+            }
+            _ if throttled => {}
+            _ => {
+                self.not_written.insert(route.clone());
+            }
+        }
         let text = if throttled {
             EventText::new(
                 Tone::Warn,

@@ -23,7 +23,7 @@ use crate::domain::run::hook::HookResult;
 use crate::domain::traffic::RouteId;
 use batch::WriteSummary;
 use drift::DriftSummary;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use line::EventText;
 
 /// Converts the records of a run, one after the other, to lines. Writes are summed up; failed writes are named.
@@ -467,16 +467,25 @@ pub fn counts(c: HealthCounts) -> String {
     format!("{} healthy{}", c.healthy, others.collect::<String>())
 }
 
-/// Returns a wait as text, such as `baking for 10m, until 14:12:11`.
-pub fn wait(wait: &Wait, style: &Style) -> String {
+/// Returns a wait as text, such as `baking for 10m, until 14:12:11`. The line has the time of its event before it.
+fn wait(wait: &Wait, style: &Style) -> String {
+    wait_text(wait, |until| style.time(until))
+}
+
+/// Returns a wait as text that stands alone, such as `baking for 10m, until 14:12:11 UTC`.
+pub fn wait_in_zone(wait: &Wait, style: &Style) -> String {
+    wait_text(wait, |until| style.time_in_zone(until))
+}
+
+fn wait_text(wait: &Wait, time: impl Fn(Timestamp) -> String) -> String {
     let is_gate = matches!(wait.reason, WaitReason::RaiseGate | WaitReason::MetricGate);
     // A window may be days away, and its message contains the date.
     match wait.until.filter(|_| wait.reason != WaitReason::Window) {
         // The time-out of the gates, unless the targets need only stay healthy.
         Some(until) if is_gate && !wait.message.ends_with("for a while") => {
-            format!("{}; waits until {} at most", wait.message, style.time(until))
+            format!("{}; waits until {} at most", wait.message, time(until))
         }
-        Some(until) => format!("{}, until {}", wait.message, style.time(until)),
+        Some(until) => format!("{}, until {}", wait.message, time(until)),
         None => wait.message.clone(),
     }
 }

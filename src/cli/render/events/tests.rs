@@ -48,6 +48,7 @@ fn transcript_of_a_run_that_is_rolled_back() {
                 trigger: Trigger::Gate,
                 to_step: None,
                 force: false,
+                break_stickiness: false,
                 request: None,
             },
         ),
@@ -125,6 +126,7 @@ fn rollback_started() -> Event {
         trigger: Trigger::Failure,
         to_step: None,
         force: false,
+        break_stickiness: false,
         request: None,
     }
 }
@@ -250,4 +252,18 @@ fn a_freeze_without_a_way_back_names_force_and_is_not_repeated_when_the_process_
         assert!(frozen.contains("cutover resume alpha-20260301-140200-k3f9"), "{frozen}");
         assert!(stopped.ends_with("this process stops; the run stays frozen"), "{stopped}");
     }
+}
+
+/// Tests a bug: the progress line of a healthy rollback named a throttled route as NOT restored.
+#[test]
+fn a_throttled_route_of_a_rollback_is_not_called_not_restored() {
+    let ids = ids();
+    let mut events = vec![
+        (0, Event::Started(Box::new(started()))),
+        (12, intended(&ids, &set(99, 1), &set(100, 0), true)),
+        (12, outcome(&ids[3], WriteResult::Failed, None, Some("throttled"))),
+    ];
+    events.extend(ids[..3].iter().map(|id| (18, outcome(id, WriteResult::Applied, Some(set(100, 0)), None))));
+    let text = transcript(events);
+    assert!(text.contains("3 of 4 routes restored, read back") && !text.contains("NOT"), "{text}");
 }

@@ -3,7 +3,7 @@
 use super::{EventKind, ReportInput};
 use crate::app::names::plan_argument;
 use crate::base::number::count;
-use crate::cli::render::status::{commands_of_a_real_run, next_commands};
+use crate::cli::render::status::{break_stickiness, commands_of_a_real_run, next_commands};
 use crate::domain::run::event::{Event, RunOutcome, StopReason};
 use crate::domain::run::state::Phase;
 use crate::domain::run::unresolved::grouped;
@@ -82,8 +82,9 @@ impl ReportInput<'_> {
             Some(RunOutcome::Completed) => return commands_of_a_real_run(&self.view),
             Some(_) if self.view.aborted_to.is_some() => return next_commands(&self.view),
             Some(_) => {
-                let plan = plan_argument(self.plan);
-                return vec![format!("cutover run {plan}   # a new run, when the cause is gone")];
+                let again = format!("cutover run {}   # a new run, when the cause is gone", plan_argument(self.plan));
+                let sticky = self.view.sticky_clients_left.then(|| break_stickiness(&self.view));
+                return sticky.into_iter().chain([again]).collect();
             }
             None => {}
         }

@@ -40,7 +40,8 @@ impl ReportInput<'_> {
         Some(format!("The rehearsal's clients sent {} requests; {errors}.", clients.requests))
     }
 
-    /// Returns an event for each step whose clients saw errors, and for each fault that never happened.
+    /// Returns an event for each step whose clients saw errors, for each fault that began or ended, and for each fault
+    /// that never happened.
     pub(super) fn client_errors(&self) -> Vec<(Timestamp, EventKind, String)> {
         let failed = self.clients.iter().flat_map(|c| &c.steps).filter(|(_, m)| m.client_errors > 0);
         let text = |m: &ClientMeasurement| {
@@ -49,7 +50,9 @@ impl ReportInput<'_> {
         };
         let unhappened = self.clients.iter().flat_map(|c| &c.unhappened);
         let unhappened = unhappened.map(|text| (self.history.time.1, EventKind::Trouble, text.clone()));
-        failed.map(|(at, m)| (*at, EventKind::Trouble, text(m))).chain(unhappened).collect()
+        let faults = self.clients.iter().flat_map(|c| &c.faults);
+        let faults = faults.map(|(at, text)| (*at, EventKind::Plain, text.clone()));
+        failed.map(|(at, m)| (*at, EventKind::Trouble, text(m))).chain(faults).chain(unhappened).collect()
     }
 }
 

@@ -54,6 +54,8 @@ pub struct ClientsSeen {
     pub errors: u64,
     /// Sentences about the faults of the scenario that never happened.
     pub unhappened: Vec<String>,
+    /// The faults of the scenario that began or ended, as sentences with their times.
+    pub faults: Vec<(Timestamp, String)>,
 }
 
 /// The kind of an event, which determines the mark of the event in the report.

@@ -51,6 +51,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
             trigger: Trigger::Gate,
             to_step: None,
             force: false,
+            break_stickiness: false,
             request: None,
         },
     ));
@@ -141,7 +142,7 @@ fn report_of_an_unfinished_run_describes_its_state() {
     assert_eq!(badge, "Frozen");
     assert_eq!(
         verdict,
-        "At step 3 of 7 after 1m10s: FROZEN since 14:03 (drift): 443 default was changed. \
+        "At step 3 of 7 after 1m10s: FROZEN since 14:03 UTC (drift): 443 default was changed. \
          Last read: 4 routes at a 99 %, b 1 %."
     );
 }

@@ -120,7 +120,9 @@ pub fn commands_of_a_real_run(view: &RunView) -> Vec<String> {
             format!("cutover finalize {plan}   # may the old cluster go?"),
         ],
         Some(RunOutcome::RolledBack | RunOutcome::Aborted) => {
-            vec![format!("cutover run {plan}   # a new run, when the cause is gone")]
+            let sticky = view.sticky_clients_left.then(|| break_stickiness(view));
+            let again = format!("cutover run {plan}   # a new run, when the cause is gone");
+            sticky.into_iter().chain([again]).collect()
         }
     }
 }
@@ -215,6 +217,11 @@ fn after_drift(drift: &[&DriftView], command: impl Fn(&str, &str, &str) -> Strin
     commands
 }
 
+/// Returns the command that moves clients with a cookie for the new cluster, too.
+pub fn break_stickiness(view: &RunView) -> String {
+    format!("cutover rollback {} --stickiness break   # also the clients with a cookie", view.run)
+}
+
 pub(super) fn rollback_commands(view: &RunView) -> Vec<String> {
     if view.retired {
         return Vec::new();
@@ -226,6 +233,7 @@ pub(super) fn rollback_commands(view: &RunView) -> Vec<String> {
             command.lines().map(|line| line.trim_start().to_owned()).collect()
         }
         Some(RunOutcome::Aborted) if view.aborted_to.is_some() => vec![format!("cutover rollback {}", view.run)],
+        Some(RunOutcome::RolledBack | RunOutcome::Aborted) if view.sticky_clients_left => vec![break_stickiness(view)],
         Some(RunOutcome::RolledBack | RunOutcome::Aborted) => Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::render::fixture::{
     watch, weights,
 };
 use crate::domain::fixture::plan;
+use crate::domain::health::HealthCounts;
 use crate::domain::metric::gate::{MeasuredValue, Measurement};
 use crate::domain::metric::verdict::RequestCount;
 use crate::domain::metric::verdict::judge::GateResult;
@@ -13,6 +14,7 @@ use crate::domain::run::event::{
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{Reading, Unreadable};
+use crate::domain::view::gates::GateView;
 use crate::port::store::Heartbeat;
 
 fn heartbeat(seconds: i64, watching: bool) -> Heartbeat {
@@ -89,6 +91,7 @@ fn commands_depend_on_the_state_of_the_run() {
             trigger: Trigger::Operator,
             to_step: None,
             force: false,
+            break_stickiness: false,
             request: None,
         },
     ));
@@ -202,6 +205,7 @@ fn an_abort_to_a_step_says_that_nobody_guards_and_how_to_go_on_and_back() {
             trigger: Trigger::Operator,
             to_step: Some(2),
             force: false,
+            break_stickiness: false,
             request: None,
         },
     ));
@@ -301,4 +305,99 @@ fn a_dead_old_cluster_adds_force_to_every_way_back() {
     let on = continue_commands(&dead).join("\n");
     assert!(on.contains("cutover resume") && on.contains("move on") && on.contains(forced), "{on}");
     assert!(on.contains("cutover promote"), "{on}");
+}
+
+/// Tests a bug: while a share settled, the verdicts of the shares before were shown as if they were those of the new
+/// ones.
+#[test]
+fn a_gate_is_not_asked_yet_while_its_shares_settle() {
+    let plan = rich_plan();
+    let gate = plan.strategy.metrics[0].name.clone();
+    let count = |requests, errors| RequestCount { requests, errors };
+    let seen = MeasuredValue::Counts { old: count(5400, 12), new: count(54, 0) };
+    let mut events = until_bake();
+    let measurement = Measurement { from: at(60), to: at(120), seen };
+    events.push((120, Event::GateMeasured { gate: gate.clone(), measurement }));
+    let (verdict, why, dry_run) = (GateResult::Pass, String::new(), false);
+    events.push((121, Event::VerdictChanged { gate: gate.clone(), verdict, why, dry_run }));
+    events.extend([(660, Event::StepDone { step: 3 }), (661, step(4, StepType::Shares, "a 50 %, b 50 %"))]);
+    let view = |events: &[(i64, Event)]| RunView::of(&plan, &state(events.to_vec()), None, &[], at(665));
+    let words = |view: &RunView| view.gates.iter().find(|g| g.gate == gate).map(GateView::words).unwrap();
+    assert!(!words(&view(&events)).contains("settles"), "the raise still waits for the verdict of these shares");
+    events.push((662, intended(&ids(), &set(99, 1), &set(50, 50), false)));
+    let settling = view(&events);
+    assert_eq!(words(&settling), "not asked yet for b 50 %, which settles; it passed at the shares before");
+    assert!(settling.gates.iter().any(GateView::is_open), "{:?}", settling.gates);
+}
+
+/// Tests a bug: after the end of a run, `status` forgot its gates and that someone ignored the hours.
+#[test]
+fn a_finished_run_shows_its_gates_and_that_the_hours_were_ignored() {
+    let plan = rich_plan();
+    let count = |requests, errors| RequestCount { requests, errors };
+    let seen = MeasuredValue::Counts { old: count(5400, 12), new: count(54, 40) };
+    let measurement = Measurement { from: at(60), to: at(120), seen };
+    let mut events = until_bake();
+    let ignore_hours = Some(IgnoredHours { step: 4, reason: "agreed with sales".into() });
+    events.push((61, Event::Resumed { by: "alice@mac".into(), mode: ResumeMode::PLAIN, ignore_hours, request: None }));
+    events.push((120, Event::GateMeasured { gate: plan.strategy.metrics[0].name.clone(), measurement }));
+    events.push((
+        130,
+        Event::Finished {
+            outcome: RunOutcome::Completed,
+            remarks: Vec::new(),
+            unresolved: Vec::new(),
+            accepted: Vec::new(),
+            notes: Vec::new(),
+        },
+    ));
+    let shown = text(&RunView::of(&plan, &state(events), None, &[], at(9000)), &Style::plain());
+    for part in [
+        "were ignored for step 4 only, by alice@mac: agreed with sales",
+        "errors  FAILS: b fails 40 of the last 54 requests",
+        "rolled-out  was not asked at the last shares",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+}
+
+/// Tests a bug: a gate that did not pass was in the gates and, with the same numbers, in the waits, so that the status
+/// did not fit on a screen.
+#[test]
+fn a_gate_that_does_not_pass_has_its_numbers_once() {
+    let wait = |gate: &str| Wait {
+        reason: WaitReason::MetricGate,
+        message: format!("gate {gate} does not pass yet: measured 8 of the 10 windows that a verdict needs"),
+        until: None,
+    };
+    let waits = vec![wait("slowness"), wait("errors"), wait("of another version")];
+    let view = RunView { gates: five_gates(), waits, ..baking() };
+    let shown = text(&view, &Style::plain());
+    assert!(shown.contains("gates to pass: slowness, errors"), "{shown}");
+    assert!(shown.contains("gate of another version does not pass yet"), "{shown}");
+    assert_eq!(shown.matches("measured 8 of the 10 windows").count(), 2, "{shown}");
+}
+
+/// Tests a bug: after a rollback with `stickiness: keep`, no command moved the clients with a cookie.
+#[test]
+fn sticky_clients_that_stayed_have_a_command() {
+    let rolled_back =
+        RunView { outcome: Some(RunOutcome::RolledBack), guard: Guard::Over, sticky_clients_left: true, ..baking() };
+    let command = format!("cutover rollback {} --stickiness break   # also the clients with a cookie", rolled_back.run);
+    assert_eq!(rollback_commands(&rolled_back), [command.as_str()]);
+    assert_eq!(commands_of_a_real_run(&rolled_back)[0], command);
+    assert!(final_lines(&rolled_back, &Style::plain()).join("\n").contains(&command));
+    let moved = RunView { sticky_clients_left: false, ..rolled_back };
+    assert!(rollback_commands(&moved).is_empty());
+}
+
+/// Tests a bug: a group's line that began with spaces was broken in a word.
+#[test]
+fn the_reason_of_unused_targets_is_wrapped_at_words_and_says_unused_once() {
+    let mut view = baking();
+    view.health[0].targets = Some(HealthCounts { unused: 4, ..HealthCounts::default() });
+    view.health[0].unused = Some("Target group is not configured to receive traffic from the load balancer".into());
+    let shown = text(&view, &screen(80));
+    assert_fits(&shown, 80);
+    assert_eq!(shown.matches("unused").count(), 1, "{shown}");
 }

@@ -18,7 +18,7 @@ use crate::plan::model::Plan;
 
 /// Returns a reason without its last part, if that is a command: the commands have lines of their own.
 fn without_command(reason: &str) -> &str {
-    let command = reason.find("cutover ").map(|at| &reason[..at]);
+    let command = reason.find(": cutover ").or_else(|| reason.find("cutover ")).map(|at| &reason[..at]);
     command.and_then(|before| before.rfind("; ")).map_or(reason, |end| &reason[..end])
 }
 
@@ -43,7 +43,8 @@ pub fn lines(ending: &Ending, view: &RunView, plan: &Plan, page: Option<&Path>, 
     if let Ending::Finished { outcome, remarks, left, accepted, .. } = ending {
         let not = if *outcome == RunOutcome::Completed { "NOT as planned" } else { "NOT restored" };
         lines.extend(unresolved::grouped(left).iter().map(|group| format!("  {not}: {}", group.text())));
-        lines.extend(remarks.iter().chain(accepted).map(|remark| format!("  {remark}")));
+        // The commands below name the plan: a rehearsal keeps no run.
+        lines.extend(remarks.iter().chain(accepted).map(|remark| format!("  {}", without_command(remark))));
     }
     let head = "in a real run: ";
     let heads = std::iter::once(head.to_owned()).chain(std::iter::repeat(" ".repeat(head.len())));

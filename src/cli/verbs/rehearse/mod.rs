@@ -25,6 +25,7 @@ use crate::app::{drive, find};
 use crate::cli::args::{Global, MetricOptions, help_text, value};
 use crate::cli::render::check;
 use crate::cli::render::style::Style;
+use crate::cli::render::wrap::wrap_below;
 use crate::cli::subscriber::subscriber as listener;
 use crate::cli::term;
 use crate::cli::verbs::report;
@@ -185,9 +186,8 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     };
     let shown = view_at_the_end(plan, &records, way_back)?;
     let style = Style { width: term::error_columns(), ..term::style_err(global.color) };
-    for line in conclusion::lines(&run_end, &shown, plan, page.as_deref(), &style) {
-        term::print_error(&line);
-    }
+    let conclusion = conclusion::lines(&run_end, &shown, plan, page.as_deref(), &style).join("\n");
+    term::print_error(&wrap_below(&conclusion, style.width).join("\n"));
     telemetry.finish().await;
     Ok(drive::exit_of(&run_end))
 }

@@ -38,6 +38,8 @@ pub struct RehearsalSubscriber<'a> {
     /// Whether the run is rolling back, or was rolled back.
     rolling_back: bool,
     measured: Vec<(Timestamp, ClientMeasurement)>,
+    /// The messages of the lab about its faults that were reported.
+    faults: Vec<(Timestamp, String)>,
     unhappened: Vec<String>,
     /// The healthy targets of the way back at the last observation.
     way_back: Vec<WayBackView>,
@@ -58,6 +60,7 @@ impl<'a> RehearsalSubscriber<'a> {
             step: 0,
             rolling_back: false,
             measured: Vec::new(),
+            faults: Vec::new(),
             unhappened: Vec::new(),
             way_back: Vec::new(),
         }
@@ -71,7 +74,7 @@ impl<'a> RehearsalSubscriber<'a> {
     /// Returns what the clients saw, and which faults never happened.
     pub fn into_seen(self) -> ClientsSeen {
         let (requests, errors) = self.lab.client_totals();
-        ClientsSeen { steps: self.measured, requests, errors, unhappened: self.unhappened }
+        ClientsSeen { steps: self.measured, requests, errors, faults: self.faults, unhappened: self.unhappened }
     }
 
     /// Returns the healthy targets of the way back at the last observation.
@@ -81,6 +84,7 @@ impl<'a> RehearsalSubscriber<'a> {
 
     /// Measures what clients saw after the end of the run, and reports the faults that never happened.
     pub fn conclude(&mut self, finished: bool) {
+        self.report_faults();
         let now = self.lab.clock.now();
         if finished {
             let time = if self.rolling_back { MeasuredTime::AfterRollback } else { MeasuredTime::AfterRun };
@@ -99,6 +103,18 @@ impl<'a> RehearsalSubscriber<'a> {
         let Some(measured) = measured else { return };
         self.measured.push((at, measured.clone()));
         self.inner.record(&Record::new(0, at, self.run.clone(), Event::ClientsMeasured(measured)));
+    }
+
+    /// Reports the faults of the scenario that have begun or ended since the last call.
+    fn report_faults(&mut self) {
+        let known = self.faults.len();
+        let new = self.lab.model().call(|world, _| world.fault_messages().get(known..).unwrap_or_default().to_vec());
+        for (at, text) in new {
+            let message = format!("scenario: {text}");
+            self.faults.push((at, message.clone()));
+            let event = Event::Notice { message, refused: None, request: None };
+            self.inner.record(&Record::new(0, at, self.run.clone(), event));
+        }
     }
 
     fn approve(&mut self, state: &State, now: Timestamp) {
@@ -122,6 +138,7 @@ impl<'a> RehearsalSubscriber<'a> {
 
 impl Subscriber for RehearsalSubscriber<'_> {
     fn record(&mut self, record: &Record) {
+        self.report_faults();
         let measured = self.lab.on_event(&record.event);
         self.report_clients(record.time, measured);
         match &record.event {
@@ -142,6 +159,7 @@ impl Subscriber for RehearsalSubscriber<'_> {
     }
 
     fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+        self.report_faults();
         self.way_back = way_back(state, watch).into_iter().map(WayBackView::from).collect();
         self.approve(state, now);
         self.send_scenario_requests();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::app::exit::Exit;
 use crate::cli::args::help_text;
@@ -44,12 +44,16 @@ pub struct Rollback {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Roll back in stages; each stage waits for healthy targets
+    /// Roll back in stages, --every 2m; each waits for healthy targets
     #[arg(long, value_name = "25,50,100", value_parser = value::ramp_stages)]
     pub ramp: Option<RampStages>,
+    // Hidden, because the help must fit on a screen; the line of `--ramp` names it.
     /// Time between two stages [default: 2m]
-    #[arg(long, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]
+    #[arg(long, hide = true, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]
     pub every: Option<Duration>,
+    /// Send sticky clients back, too, or not [default: as in the plan]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "break|keep")]
+    pub stickiness: Option<Stickiness>,
     /// Roll back without healthy targets, or against a run's tags
     #[arg(long)]
     pub force: bool,
@@ -68,7 +72,21 @@ pub struct Rollback {
     pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
+/// What a rollback does with clients whose cookie leads to the new cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stickiness {
+    /// Detach the new groups, so that cookies for them have no effect.
+    Break,
+    /// Leave the new groups attached at weight 0.
+    Keep,
+}
+
 impl Rollback {
+    /// Returns whether the operator asks to move sticky clients; `None`: what the plan says.
+    pub fn break_stickiness(&self) -> Option<bool> {
+        self.stickiness.map(|stickiness| stickiness == Stickiness::Break)
+    }
+
     /// Returns the stages of `--ramp`.
     pub fn ramp(&self) -> Option<Ramp> {
         let percents = self.ramp.as_ref()?.0.clone();

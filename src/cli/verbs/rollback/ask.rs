@@ -13,6 +13,8 @@ pub struct RollbackPreview<'a> {
     pub source: String,
     /// All routes that the rollback writes.
     pub moves: Moves,
+    /// What is detached because of sticky clients, such as `the target groups of b from 6 routes`.
+    pub detaches: Option<String>,
     /// Additional lines for the operator.
     pub remarks: Vec<String>,
     /// Whether the rollback ends a run that this machine knows.
@@ -34,10 +36,15 @@ impl RollbackPreview<'_> {
 
     /// Returns the question. It names the direction, with the shares before and after the rollback.
     fn question(&self) -> String {
-        let what = self.moves.back().unwrap_or_else(|| {
-            let end = if self.ends_run { " and end the run" } else { "" };
-            format!("Verify {} of {} (no change needed){end}", self.moves.count(), self.moves.load_balancers)
-        });
+        let what = match (self.moves.back(), &self.detaches) {
+            (Some(moves), Some(detached)) => format!("{moves}, and detach {detached}"),
+            (Some(moves), None) => moves,
+            (None, Some(detached)) => format!("Detach {detached} (no other change)"),
+            (None, None) => {
+                let end = if self.ends_run { " and end the run" } else { "" };
+                format!("Verify {} of {} (no change needed){end}", self.moves.count(), self.moves.load_balancers)
+            }
+        };
         let stops = self.other.map_or_else(String::new, |owner| format!(" {}", take_over_text(owner)));
         match self.against {
             Some(Contradiction { gains, .. }) => {

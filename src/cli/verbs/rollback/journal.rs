@@ -25,6 +25,7 @@ use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{RouteId, Split, Unreadable};
 use crate::engine::marker;
 use crate::engine::request::NO_ROLLBACK;
+use crate::plan::model::{Plan, RollbackStickiness};
 use crate::port::store::{LockOwner, Request, Store};
 
 /// Rolls back the run, after the operator has confirmed.
@@ -37,15 +38,19 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     // With `--yes` there is no question, so the preview need not be read first.
     let live = if args.yes { LivePreview::default() } else { LivePreview::read(&*store, &found, &state).await };
     let mut preview = build_preview(&found, &state, &live, holder.as_ref());
+    let (detaches, remark) = sticky_clients(&found.plan, &state, args.break_stickiness());
+    preview.detaches = detaches;
+    preview.remarks.extend(remark);
     if args.yes {
         preview.source += "; with --yes, the shares before the rollback are those of the journal, and may not be live";
     }
     let take_over = ask(args, &preview)?;
     drop(preview);
     let (by, _) = owner::owner();
+    let (force, break_stickiness) = (args.force, args.break_stickiness());
     let request = match args.ramp() {
-        Some(ramp) => Request::Ramp { by, force: args.force, ramp },
-        None => Request::Rollback { by, force: args.force },
+        Some(ramp) => Request::Ramp { by, force, break_stickiness, ramp },
+        None => Request::Rollback { by, force, break_stickiness },
     };
     if let Some(holder) = holder.filter(|_| !take_over) {
         let sent = store.put_request(&found.run.id, &request).await;
@@ -144,10 +149,30 @@ fn build_preview<'a>(
             .chain(live.way_back.iter().cloned())
             .chain(live.skipped.iter().cloned())
             .collect(),
+        detaches: None,
         ends_run: true,
         other: live.other.as_deref(),
         against: None,
     }
+}
+
+/// Returns what is detached because of clients whose cookies lead to the new cluster, and a line about these clients;
+/// nothing without such clients.
+fn sticky_clients(plan: &Plan, state: &State, asked: Option<bool>) -> (Option<String>, Option<String>) {
+    let sticky = existing(state).filter(|(_, route)| desired_split::sticky_clients(plan, state, route)).count();
+    if sticky == 0 {
+        return (None, None);
+    }
+    let (routes, from, to) = (count(sticky, "route"), &plan.strategy.from, &plan.strategy.to);
+    if asked.unwrap_or(plan.strategy.rollback_stickiness == RollbackStickiness::Break) {
+        let remark = format!(
+            "sticky clients go to {from}, too, and a session that only {to} knows is lost; to keep them on {to}: \
+             --stickiness keep"
+        );
+        return (Some(format!("the target groups of {to} from {routes}")), Some(remark));
+    }
+    let remark = format!("clients of {routes} with a cookie stay on {to}; to move them, too: --stickiness break");
+    (None, Some(remark))
 }
 
 /// Returns the routes whose rules were not deleted.

@@ -258,6 +258,7 @@ async fn propose(
         source,
         moves: rollback.moves(),
         remarks: rollback.remarks(&unknown),
+        detaches: None,
         ends_run: false,
         other: other.as_deref(),
         against: rollback.against.as_ref(),
@@ -299,9 +300,12 @@ async fn start_rollback(
         store: store_with_run(store, &run).await,
     };
     let (by, force, request) = (owner.clone(), args.force, None);
+    // No plan says what to do with sticky clients, so that only the operator decides it.
+    let break_stickiness = args.break_stickiness() == Some(true);
+    let (trigger, to_step) = (Trigger::Operator, None);
     let cause = match args.ramp() {
-        Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
-        None => Event::RollbackStarted { cause, by, trigger: Trigger::Operator, to_step: None, force, request },
+        Some(ramp) => Event::RampStarted { cause, by, ramp, force, break_stickiness, request },
+        None => Event::RollbackStarted { cause, by, trigger, to_step, force, break_stickiness, request },
     };
     // Acquire the locks first: a refused rollback must not leave an unfinished run behind. Without a store, a second
     // check could not find out again that no process drives the run of the marker.

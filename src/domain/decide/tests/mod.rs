@@ -68,6 +68,7 @@ impl State {
                 trigger,
                 to_step: None,
                 force: false,
+                break_stickiness: false,
                 request: None,
             },
         )

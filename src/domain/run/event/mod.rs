@@ -274,6 +274,10 @@ pub enum Event {
         /// Whether to restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
+        /// `true`: routes with sticky clients lose the groups that get no share, so that cookies for these groups have no
+        /// effect. `false`: an operator's rollback leaves these groups attached; an automatic one does what the plan says.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        break_stickiness: bool,
         /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
@@ -289,6 +293,10 @@ pub enum Event {
         /// Whether to restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
+        /// `true`: routes with sticky clients lose the groups that get no share, so that cookies for these groups have no
+        /// effect. `false`: an operator's rollback leaves these groups attached; an automatic one does what the plan says.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        break_stickiness: bool,
         /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,

@@ -152,12 +152,12 @@ impl State {
             Event::RuleCreated { route, .. } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
-            Event::RollbackStarted { cause, by, trigger, to_step, force, .. } => {
-                self.start_rollback(time, (cause, by), *trigger, *force);
+            Event::RollbackStarted { cause, by, trigger, to_step, force, break_stickiness, .. } => {
+                self.start_rollback(time, (cause, by), *trigger, (*force, *break_stickiness));
                 self.rollback.iter_mut().for_each(|rollback| rollback.to_step = *to_step);
             }
-            Event::RampStarted { cause, by, ramp, force, .. } => {
-                self.start_rollback(time, (cause, by), Trigger::Operator, *force);
+            Event::RampStarted { cause, by, ramp, force, break_stickiness, .. } => {
+                self.start_rollback(time, (cause, by), Trigger::Operator, (*force, *break_stickiness));
                 self.start_ramp(time, ramp);
             }
             Event::Ramped { percent, .. } => {
@@ -206,7 +206,13 @@ impl State {
         self.rollback.iter_mut().for_each(|rollback| rollback.has_written = false);
     }
 
-    fn start_rollback(&mut self, time: Timestamp, (cause, by): (&str, &str), trigger: Trigger, force: bool) {
+    fn start_rollback(
+        &mut self,
+        time: Timestamp,
+        (cause, by): (&str, &str),
+        trigger: Trigger,
+        (force, break_stickiness): (bool, bool),
+    ) {
         // Hooks of a rollback that is in progress continue. Hooks of a step end. A later rollback starts its hooks
         // again.
         let again = self.phase == Phase::RollingBack;
@@ -224,6 +230,7 @@ impl State {
             to_step: None,
             force,
             automatic: trigger.is_automatic(),
+            break_stickiness,
             since: time,
             ramp: None,
             has_written: false,

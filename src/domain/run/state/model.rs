@@ -210,6 +210,9 @@ pub struct Rollback {
     pub force: bool,
     /// Whether the rollback started without an operator request.
     pub automatic: bool,
+    /// Whether the rollback detaches the groups without a share from routes with sticky clients. An automatic rollback
+    /// also does so if the plan says it.
+    pub break_stickiness: bool,
     /// The time at which the rollback began. Older readings do not count as read back.
     pub since: Timestamp,
     /// The stages and the progress; `None` if the rollback has no stages.
@@ -377,6 +380,11 @@ impl State {
     /// Returns the measurements of a metric gate for the current shares, oldest first.
     pub fn measurements(&self, gate: &str) -> &[Measurement] {
         self.gates.get(gate).map_or(&[], |gate| &gate.measurements)
+    }
+
+    /// Returns the end of the last measurement of any metric gate for the current shares.
+    pub fn last_measurement(&self) -> Option<Timestamp> {
+        self.gates.values().filter_map(|gate| Some(gate.measurements.last()?.to)).max()
     }
 
     /// Returns the last recorded verdict of a metric gate.

@@ -6,25 +6,24 @@ use crate::lab::scenario::fault::Fault;
 use crate::plan::model::StepKind;
 
 impl Settings<'_> {
-    /// Checks the names of clusters, workloads, gates, hooks and commands.
-    pub(super) fn check_faults(&self) -> Result<(), ScenarioError> {
+    /// Checks the names of clusters, workloads, gates, hooks and commands. Returns all errors.
+    pub(super) fn check_faults(&self) -> Vec<ScenarioError> {
+        let mut errors = Vec::new();
         for (index, fault) in self.scenario.spec.faults.iter().enumerate() {
             let path = |field: &str| format!("spec.faults[{index}].{field}");
-            for (field, cluster) in fault.clusters() {
-                self.check_cluster(&path(field), cluster)?;
-            }
-            for (field, workload) in fault.workloads() {
-                self.check_workload(&path(field), workload)?;
-            }
-            self.check_gate_and_hook(&path, fault)?;
+            errors.extend(fault.clusters().filter_map(|(field, name)| self.check_cluster(&path(field), name).err()));
+            errors.extend(fault.workloads().filter_map(|(field, name)| self.check_workload(&path(field), name).err()));
+            errors.extend(self.check_gate_and_hook(&path, fault));
         }
-        Ok(())
+        errors
     }
 
-    /// Checks that the plan has the steps that the faults name.
-    pub(super) fn check_steps(&self) -> Result<(), ScenarioError> {
-        let mut faults = self.scenario.spec.faults.iter().enumerate();
-        faults.try_for_each(|(index, fault)| self.check_step(&format!("spec.faults[{index}].at.step"), fault))
+    /// Checks that the plan has the steps that the faults name. Returns all errors.
+    pub(super) fn check_steps(&self) -> Vec<ScenarioError> {
+        let faults = self.scenario.spec.faults.iter().enumerate();
+        faults
+            .filter_map(|(index, fault)| self.check_step(&format!("spec.faults[{index}].at.step"), fault).err())
+            .collect()
     }
 
     fn check_step(&self, path: &str, fault: &Fault) -> Result<(), ScenarioError> {
@@ -41,19 +40,18 @@ impl Settings<'_> {
 
     /// Checks the names of a gate, a command and a hook. If a plan has no gates or no commands at all, their names are
     /// not checked, because a scenario may be for many plans. The fault then never happens, and the rehearsal says so.
-    fn check_gate_and_hook(&self, path: &impl Fn(&str) -> String, fault: &Fault) -> Result<(), ScenarioError> {
+    fn check_gate_and_hook(&self, path: &impl Fn(&str) -> String, fault: &Fault) -> Option<ScenarioError> {
         let gates: Vec<&str> = self.plan.strategy.metrics.iter().map(|gate| gate.name.as_str()).collect();
         let hooks = self.hook_names();
         let named = [
             ("gate.name", "metric gate", fault.gate.as_ref().map(|gate| &gate.name), gates),
             ("hook.name", "command or hook", fault.hook.as_ref().map(|hook| &hook.name), hooks),
         ];
-        for (field, kind, name, names) in named {
-            let Some(name) = name.filter(|name| !names.is_empty() && !names.contains(&name.as_str())) else { continue };
+        named.into_iter().find_map(|(field, kind, name, names)| {
+            let name = name.filter(|name| !names.is_empty() && !names.contains(&name.as_str()))?;
             let valid = names.join(", ");
-            return Err(self.unknown(&path(field), kind, name, names, &valid));
-        }
-        Ok(())
+            Some(self.unknown(&path(field), kind, name, names, &valid))
+        })
     }
 
     fn hook_names(&self) -> Vec<&str> {

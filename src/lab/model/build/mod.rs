@@ -35,10 +35,10 @@ impl World {
     /// same state.
     ///
     /// # Errors
-    /// Returns the first entry of the scenario that does not fit the plan.
+    /// Returns all entries of the scenario that do not fit the plan.
     pub fn new(plan: &Plan, scenario: &Scenario, seed: u64, start: Timestamp) -> Result<Self, ScenarioError> {
         let settings = Settings { plan, scenario };
-        settings.check()?;
+        ScenarioError::all(settings.check())?;
         let mut world = Self::empty(plan, scenario, seed, start);
         let entries = world.build_balancers_and_groups(&settings);
         world.build_listeners(&settings, &entries)?;
@@ -57,13 +57,16 @@ impl World {
         Ok(world)
     }
 
-    /// Checks that the plan has the steps that the faults of a scenario name. A lab whose steps are reported under other
-    /// names does not need this check.
+    /// Checks that the plan has everything that a scenario names, also the steps. A lab whose steps are reported under
+    /// other names needs only the check of [`World::new`].
     ///
     /// # Errors
-    /// Returns the first fault with a step that the plan does not have.
-    pub fn check_step_names(plan: &Plan, scenario: &Scenario) -> Result<(), ScenarioError> {
-        Settings { plan, scenario }.check_steps()
+    /// Returns all entries that do not fit the plan.
+    pub fn check_names(plan: &Plan, scenario: &Scenario) -> Result<(), ScenarioError> {
+        let settings = Settings { plan, scenario };
+        let mut errors = settings.check();
+        errors.extend(settings.check_steps());
+        ScenarioError::all(errors)
     }
 
     fn empty(plan: &Plan, scenario: &Scenario, seed: u64, start: Timestamp) -> Self {

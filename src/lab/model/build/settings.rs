@@ -32,21 +32,24 @@ pub(super) struct WorkloadSettings {
 }
 
 impl Settings<'_> {
-    /// Checks that the plan has every cluster and workload that the scenario names.
-    pub fn check(&self) -> Result<(), ScenarioError> {
+    /// Checks that the plan has every cluster and workload that the scenario names. Returns all errors.
+    pub fn check(&self) -> Vec<ScenarioError> {
         let spec = &self.scenario.spec;
+        let mut errors = Vec::new();
         for (i, cluster) in spec.clusters.iter().enumerate() {
-            self.check_cluster(&format!("spec.clusters[{i}].name"), &cluster.name)?;
+            errors.extend(self.check_cluster(&format!("spec.clusters[{i}].name"), &cluster.name).err());
             for workload in cluster.workloads.keys() {
-                self.check_workload(&format!("spec.clusters[{i}].workloads.{workload}"), workload)?;
+                let path = format!("spec.clusters[{i}].workloads.{workload}");
+                errors.extend(self.check_workload(&path, workload).err());
             }
         }
         for (i, group) in spec.target_groups.iter().enumerate() {
             if let Some(cluster) = &group.cluster {
-                self.check_cluster(&format!("spec.targetGroups[{i}].cluster"), cluster)?;
+                errors.extend(self.check_cluster(&format!("spec.targetGroups[{i}].cluster"), cluster).err());
             }
         }
-        self.check_faults()
+        errors.extend(self.check_faults());
+        errors
     }
 
     pub(super) fn check_cluster(&self, path: &str, cluster: &str) -> Result<(), ScenarioError> {

@@ -346,7 +346,7 @@ async fn every_journal_is_rolled_back() {
     for journal in corpus() {
         let before = journal.state();
         let mut test_run = staged(&journal, &scenario("{}")).await;
-        let rollback = Request::Rollback { by: "bob@lab".into(), force: true };
+        let rollback = Request::Rollback { by: "bob@lab".into(), force: true, break_stickiness: None };
         if before.retirement.is_some() {
             assert!(
                 refusal(&test_run.plan, &before, &rollback).is_some(),

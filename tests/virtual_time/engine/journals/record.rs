@@ -201,7 +201,9 @@ async fn record_ramp() -> Recorded {
     test_run.settings.orders = ProcessOptions::default();
     test_run.test_store.dies_on(Some(|event| matches!(event, Event::Ramped { percent: 50, .. })));
     let ramp = Ramp { percents: vec![25, 50, 100], every: 60 };
-    let life = test_run.run_process_with_request(&Request::Ramp { by: bob(), force: false, ramp }).await;
+    let life = test_run
+        .run_process_with_request(&Request::Ramp { by: bob(), force: false, break_stickiness: None, ramp })
+        .await;
     assert_eq!(life, ProcessEnd::Killed, "{}", test_run.output());
     ("ramp".into(), journal(&test_run))
 }
@@ -244,6 +246,7 @@ async fn record_without_a_plan() -> Recorded {
         by: bob(),
         to_step: None,
         force: false,
+        break_stickiness: false,
         request: None,
     };
     let (store, now) = (MemoryStore::new(), test_run.ports.clock.now());
