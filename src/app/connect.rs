@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use crate::adapter::aws::elb::Alb;
+use crate::adapter::aws::platform::EksPlatform;
 use crate::adapter::aws::{SdkConfig, eks};
+use crate::adapter::network::Network;
 use crate::adapter::process::Folder;
 use crate::adapter::{aws, clock, hook, kubernetes as kube, metric, plan_secrets};
 use crate::domain::traffic::Unreadable;
@@ -12,7 +14,7 @@ use crate::engine::Ports;
 use crate::engine::inventory::ReadPacer;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
-use crate::port::{Cluster, ClusterObjects, LoadBalancerApi};
+use crate::port::{Cluster, ClusterObjects, ClusterPlatform, LoadBalancerApi};
 
 /// Loads the AWS configuration by the SDK's standard provider chain, for this region; `None` means the region of the
 /// chain.
@@ -93,6 +95,26 @@ async fn connect_cluster(access: ClusterAccess, config: SdkConfig) -> Result<Arc
 /// Connects to a cluster for reads of any kind of object.
 pub async fn objects_of(access: &ClusterAccess, config: &SdkConfig) -> Result<Arc<dyn ClusterObjects>, Unreadable> {
     Ok(Arc::new(kubernetes(access, config).await?))
+}
+
+/// Returns what AWS knows of a cluster; `None`: the cluster is not known to be an EKS cluster. `eks_name`: the name and
+/// the region of the cluster in EKS, if its access tells them.
+pub fn platform_of(
+    plan: &Plan,
+    access: &ClusterAccess,
+    eks_name: Option<(String, Option<String>)>,
+    config: &SdkConfig,
+) -> Option<Arc<dyn ClusterPlatform>> {
+    let (name, region) = match access {
+        ClusterAccess::Eks(name) => (name.clone(), None),
+        _ => eks_name?,
+    };
+    let config = match region {
+        Some(region) => config.to_builder().region(aws::Region::new(region)).build(),
+        None => config.clone(),
+    };
+    let connector = aws::connector(&Network::process());
+    Some(Arc::new(EksPlatform::new(&config, &name, &plan.account_id, connector)))
 }
 
 async fn kubernetes(access: &ClusterAccess, config: &SdkConfig) -> Result<kube::K8s, Unreadable> {

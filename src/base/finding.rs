@@ -186,14 +186,20 @@ codes! {
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";
+        CUT101 Warning "EKS stops to support the Kubernetes version of the new cluster";
         CUT102 Warning "kubelets do not fit the API server";
         CUT103 Error "no node has the architecture of an image";
+        CUT104 Warning "an EKS add-on of the new cluster is not healthy";
+        CUT105 Warning "an EKS add-on does not fit the Kubernetes version of the new cluster";
         CUT106 Warning "a part of the platform is missing in the new cluster";
         CUT107 Warning "a part of the platform has another version";
         CUT108 Warning "the AWS Load Balancer Controller has another version";
         CUT109 Warning "the service mesh differs";
         CUT110 Warning "an autoscaler has no source of metrics in the new cluster";
         CUT111 Error "a client uses an API version that the new cluster does not serve";
+        CUT112 Error "clients still call an API that the new cluster does not serve";
+        CUT113 Warning "the new cluster refuses a workload of the old one in a dry-run";
+        CUT114 Warning "the new cluster would drop fields of a workload of the old one";
         CUT115 Warning "an admission webhook exists in only one cluster";
         CUT120 Error "the clusters run different images";
         CUT121 Warning "the number of replicas differs";
@@ -220,7 +226,10 @@ codes! {
         CUT147 Error "a Secret for pulling images is missing in the new cluster";
         CUT148 Error "a service account is missing in the new cluster";
         CUT149 Error "a PriorityClass is missing in the new cluster";
+        CUT150 Error "an IAM role does not exist, or does not trust the new cluster";
+        CUT151 Error "a service account has no IAM role in the new cluster";
         CUT160 Error "the new cluster has no room for the shares to come";
+        CUT161 Error "the subnets of the new cluster have too few free addresses";
         CUT162 Warning "pods are pending in the new cluster";
         CUT163 Warning "a ResourceQuota is too small for the shares to come";
         CUT164 Warning "LimitRanges differ";

@@ -31,6 +31,8 @@ pub async fn read(plan: &Plan, cluster: &ClusterName, reader: Result<&dyn Cluste
         secrets: BTreeMap::new(),
         objects,
         own_names: reader.own_names(),
+        platform: None,
+        dry_runs: Vec::new(),
     };
     let names = secret_names(plan, &facts).into_iter();
     let reads = names.map(|(namespace, name)| async {
@@ -63,5 +65,7 @@ fn unreachable(cluster: &ClusterName, why: &Unreadable) -> ClusterFacts {
         secrets: BTreeMap::new(),
         objects: KINDS.iter().map(|api| (api.kind, Err(why.clone()))).collect(),
         own_names: Vec::new(),
+        platform: None,
+        dry_runs: Vec::new(),
     }
 }

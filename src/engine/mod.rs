@@ -8,6 +8,7 @@
 mod bind;
 mod binding_list;
 pub mod compare;
+pub mod compare_platform;
 #[cfg(test)]
 mod fake;
 pub mod finalize;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use crate::domain::compare::Object;
-use crate::domain::compare::facts::KindApi;
+use crate::domain::compare::facts::{Candidate, DryRun, KindApi};
 use crate::domain::traffic::Unreadable;
 
 /// Reads the objects of one cluster. Changes nothing.
@@ -23,4 +23,9 @@ pub trait ClusterObjects: Send + Sync {
     async fn secret_keys(&self, namespace: &str, name: &str) -> Result<Option<u64>, Unreadable>;
     /// Returns texts that name this cluster, such as its name in EKS and its endpoint.
     fn own_names(&self) -> Vec<String>;
+    /// Returns the name and the region of the cluster in EKS, if they are known.
+    fn eks_name(&self) -> Option<(String, Option<String>)>;
+    /// Sends an object to be created, as a dry-run with strict validation: admission runs, and nothing is persisted.
+    /// [`Unreadable::Denied`]: the caller may not create such objects.
+    async fn dry_run(&self, object: &Candidate) -> Result<DryRun, Unreadable>;
 }

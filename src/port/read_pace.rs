@@ -20,6 +20,12 @@ pub enum PacedApi {
     Elb,
     /// The Security Token Service.
     Sts,
+    /// Elastic Kubernetes Service.
+    Eks,
+    /// Identity and Access Management.
+    Iam,
+    /// Elastic Compute Cloud.
+    Ec2,
 }
 
 /// The tries of one call so far.

@@ -5,6 +5,8 @@ use aws_sdk_sts::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_types::SdkConfig;
 use futures::FutureExt;
 
+use crate::base::partition;
+
 /// The service whose endpoint rules are used. Endpoints of the other services differ only in the first label.
 const RULES_SERVICE: &str = "sts";
 
@@ -28,6 +30,39 @@ pub fn host(config: &SdkConfig, service: &str) -> Result<String, String> {
     let rules_host = endpoint.url().strip_prefix("https://").ok_or("the endpoint of the region is not an https URL")?;
     let rest = rules_host.strip_prefix(RULES_SERVICE).ok_or("the endpoint of the region has an unknown form")?;
     Ok(format!("{service}{rest}"))
+}
+
+/// Returns the host of IAM, which is one for all regions of a partition, and the region for its signatures. Ignores a
+/// configured endpoint URL. Source: `data/iam/2010-05-08/endpoint-rule-set-1.json` of botocore.
+///
+/// # Errors
+/// Returns why there is no host.
+pub fn iam(config: &SdkConfig) -> Result<(String, String), String> {
+    let region = config.region().ok_or("no region is configured for AWS")?;
+    let partition = partition::of_region(region.as_ref());
+    let (fips, dual_stack) = (config.use_fips().unwrap_or(false), config.use_dual_stack().unwrap_or(false));
+    let home = match partition.name {
+        "aws-cn" => "cn-north-1",
+        "aws-us-gov" => "us-gov-west-1",
+        "aws-iso" => "us-iso-east-1",
+        "aws-iso-b" => "us-isob-east-1",
+        "aws-iso-e" => "eu-isoe-west-1",
+        "aws-iso-f" => "us-isof-south-1",
+        "aws-eusc" => "eusc-de-east-1",
+        _ => "us-east-1",
+    };
+    let place = match partition.name {
+        "aws-us-gov" => "us-gov.".to_owned(),
+        "aws" if !dual_stack => String::new(),
+        "aws" => "global.".to_owned(),
+        "aws-cn" | "aws-eusc" if dual_stack && !fips => "global.".to_owned(),
+        "aws-iso" | "aws-iso-b" if !dual_stack => format!("{home}."),
+        _ if fips || dual_stack => String::new(),
+        _ => format!("{home}."),
+    };
+    let name = if fips && partition.name != "aws-us-gov" { "iam-fips" } else { "iam" };
+    let domain = if dual_stack { partition.dual_stack_domain } else { partition.domain };
+    Ok((format!("{name}.{place}{domain}"), home.to_owned()))
 }
 
 #[cfg(test)]
@@ -61,6 +96,35 @@ mod tests {
         }
         let monitoring = host(&config("us-east-1", true, false), "monitoring");
         assert_eq!(monitoring.as_deref(), Ok("monitoring-fips.us-east-1.amazonaws.com"));
+    }
+
+    #[test]
+    fn iam_has_one_host_for_each_partition() {
+        for (region, fips, dual_stack, expected) in [
+            ("eu-central-1", false, false, ("iam.amazonaws.com", "us-east-1")),
+            ("us-west-2", true, false, ("iam-fips.amazonaws.com", "us-east-1")),
+            ("us-west-2", false, true, ("iam.global.api.aws", "us-east-1")),
+            ("us-west-2", true, true, ("iam-fips.global.api.aws", "us-east-1")),
+            ("cn-northwest-1", false, false, ("iam.cn-north-1.amazonaws.com.cn", "cn-north-1")),
+            ("cn-north-1", false, true, ("iam.global.api.amazonwebservices.com.cn", "cn-north-1")),
+            ("cn-north-1", true, false, ("iam-fips.amazonaws.com.cn", "cn-north-1")),
+            ("us-gov-east-1", false, false, ("iam.us-gov.amazonaws.com", "us-gov-west-1")),
+            ("us-gov-west-1", true, false, ("iam.us-gov.amazonaws.com", "us-gov-west-1")),
+            ("us-gov-west-1", false, true, ("iam.us-gov.api.aws", "us-gov-west-1")),
+            ("us-iso-west-1", false, false, ("iam.us-iso-east-1.c2s.ic.gov", "us-iso-east-1")),
+            ("us-iso-east-1", true, false, ("iam-fips.us-iso-east-1.c2s.ic.gov", "us-iso-east-1")),
+            ("us-isob-east-1", false, true, ("iam.api.aws.scloud", "us-isob-east-1")),
+            ("eu-isoe-west-1", true, false, ("iam-fips.cloud.adc-e.uk", "eu-isoe-west-1")),
+            ("us-isof-south-1", false, false, ("iam.us-isof-south-1.csp.hci.ic.gov", "us-isof-south-1")),
+            ("eusc-de-east-1", false, false, ("iam.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1")),
+        ] {
+            let (host, signing_region) = iam(&config(region, fips, dual_stack)).expect("the region should have a host");
+            assert_eq!(
+                (host.as_str(), signing_region.as_str()),
+                expected,
+                "{region} fips {fips} dual-stack {dual_stack}"
+            );
+        }
     }
 
     #[test]

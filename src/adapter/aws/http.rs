@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind;
 
+use super::READ_TIMEOUT;
 use crate::adapter::network::{CONNECT_TIMEOUT, Client, ConnectError, Network, find};
 
 /// The longest wait for the first response of a host. Two tries then take about 15 s.
@@ -20,6 +21,11 @@ const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(7);
 /// Creates the HTTP client for all AWS services, with one pool of connections.
 pub fn client(network: &Arc<Network>) -> SharedHttpClient {
     SharedHttpClient::new(Http { client: network.client(), read: None })
+}
+
+/// Creates a connector for requests that no SDK client sends.
+pub fn connector(network: &Arc<Network>) -> SharedHttpConnector {
+    SharedHttpConnector::new(Http { client: network.client(), read: Some(READ_TIMEOUT) })
 }
 
 #[derive(Clone)]

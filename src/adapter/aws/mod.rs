@@ -10,8 +10,12 @@ pub mod elb;
 mod endpoint;
 mod http;
 mod hung_process;
+mod pace;
+pub mod platform;
+mod query;
 
-pub use aws_config::SdkConfig;
+pub use aws_config::{Region, SdkConfig};
+pub use http::connector;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +23,7 @@ use std::time::Duration;
 use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, Region};
+use aws_config::{AppName, BehaviorVersion};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::invocation_id::{InvocationId, InvocationIdGenerator};

@@ -9,6 +9,7 @@ use super::access::Access;
 use crate::adapter::foreign_text;
 use crate::adapter::network::{ConnectError, find};
 use crate::base::redact;
+use crate::domain::compare::facts::DryRun;
 use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
@@ -93,6 +94,31 @@ pub fn undeclared_fields(error: &kube::Error) -> Vec<String> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// Converts the error of an object that was sent to be created in a dry-run.
+///
+/// # Errors
+/// Returns why the result of the dry-run is unknown.
+pub fn dry_run(error: &kube::Error) -> Result<DryRun, Unreadable> {
+    let kube::Error::Api(status) = error else { return Err(read(error)) };
+    let (message, reason) = (&status.message, status.reason.as_str());
+    let unknown = message.split("unknown field \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let unknown: Vec<_> = unknown.map(|field| foreign_text::safe_line(field, MAX_TEXT_CHARS)).collect();
+    match status.code {
+        // The API server looks for an object of this name last, after validation and admission.
+        409 if reason == "AlreadyExists" => Ok(DryRun::Accepted),
+        400 if !unknown.is_empty() => Ok(DryRun::UnknownFields(unknown)),
+        // A webhook with side effects does not take part in dry-runs.
+        400 if message.contains("does not support dry run") => Err(Unreadable::Unavailable(api_message(status))),
+        // The refusal of the authorizer; admission also has the status 403.
+        403 if message.contains(" cannot create resource ") => {
+            Err(Unreadable::Denied(explain_refusal(&api_message(status))))
+        }
+        401 | 404 | 407 | 408 | 409 | 429 => Err(read(error)),
+        400..=499 => Ok(DryRun::Refused(api_message(status))),
+        _ => Err(read(error)),
+    }
 }
 
 /// Converts the error of a TargetGroupBinding that was not applied. The text names fields that the schema lacks and
@@ -185,6 +211,28 @@ mod tests {
         ] {
             assert_eq!(undeclared_fields(&refusal(code, &message)), expected, "{message}");
         }
+    }
+
+    #[test]
+    fn dry_run_tells_a_refused_object_from_a_missing_permission() {
+        let of = |code: u16, reason: &str, message: &str| {
+            let status = Status { code, reason: reason.to_owned(), message: message.to_owned(), ..Status::default() };
+            dry_run(&kube::Error::Api(Box::new(status)))
+        };
+        let exists = "deployments.apps \"web\" already exists";
+        assert_eq!(of(409, "AlreadyExists", exists), Ok(DryRun::Accepted));
+        let denied =
+            "deployments.apps is forbidden: User \"ci\" cannot create resource \"deployments\" in API group \"apps\"";
+        assert!(matches!(of(403, "Forbidden", denied), Err(Unreadable::Denied(_))));
+        let policy = "admission webhook \"policy.example\" denied the request: no latest tag";
+        assert_eq!(of(403, "Forbidden", policy), Ok(DryRun::Refused(policy.to_owned())));
+        let strict = "strict decoding error: unknown field \"spec.x\", unknown field \"spec.template.y\"";
+        let fields = ["spec.x", "spec.template.y"].map(str::to_owned).to_vec();
+        assert_eq!(of(400, "BadRequest", strict), Ok(DryRun::UnknownFields(fields)));
+        let effects = "admission webhook \"w\" does not support dry run";
+        assert!(matches!(of(400, "BadRequest", effects), Err(Unreadable::Unavailable(_))));
+        assert!(matches!(of(422, "Invalid", "spec.replicas: Invalid value: -1"), Ok(DryRun::Refused(_))));
+        assert!(of(503, "ServiceUnavailable", "busy").is_err());
     }
 
     #[test]

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{K8s, PAGE_SIZE, read};
+use super::{FIELD_MANAGER, K8s, PAGE_SIZE, error, read, timeout_text, with_deadline};
 use crate::domain::compare::Object;
-use crate::domain::compare::facts::KindApi;
+use crate::domain::compare::facts::{Candidate, DryRun, KindApi};
 use crate::domain::traffic::Unreadable;
 use crate::port::ClusterObjects;
 
@@ -107,5 +107,25 @@ impl ClusterObjects for K8s {
 
     fn own_names(&self) -> Vec<String> {
         self.access.eks.iter().cloned().collect()
+    }
+
+    fn eks_name(&self) -> Option<(String, Option<String>)> {
+        Some((self.access.eks.clone()?, self.access.region.clone()))
+    }
+
+    async fn dry_run(&self, object: &Candidate) -> Result<DryRun, Unreadable> {
+        let api = object.api().ok_or_else(|| Unreadable::Unrepresentable("no such kind".to_owned()))?;
+        let path = format!(
+            "{}?dryRun=All&fieldValidation=Strict&fieldManager={FIELD_MANAGER}",
+            api.path(Some(&object.namespace))
+        );
+        let request = http::Request::post(&path).header(http::header::CONTENT_TYPE, "application/json");
+        let request = request.body(object.body.to_string().into_bytes());
+        let request = request.map_err(|e| Unreadable::Unavailable(format!("the path {path} is not valid: {e}")))?;
+        match with_deadline(self.client.request::<Value>(request)).await {
+            None => Err(Unreadable::Unavailable(timeout_text("a dry-run"))),
+            Some(Ok(_)) => Ok(DryRun::Accepted),
+            Some(Err(refusal)) => error::dry_run(&refusal),
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use clap::Args;
+use jiff::Timestamp;
 
+use crate::adapter::aws::SdkConfig;
 use crate::app::exit::{Exit, Failure};
 use crate::app::{connect, find};
 use crate::base::finding::Finding;
@@ -12,9 +14,9 @@ use crate::cli::render::compare as render;
 use crate::cli::term;
 use crate::domain::compare::compare;
 use crate::domain::traffic::Unreadable;
-use crate::engine::compare as facts;
+use crate::engine::compare_platform::{Sources, read_both};
 use crate::plan::model::{ClusterName, Plan};
-use crate::port::ClusterObjects;
+use crate::port::{ClusterObjects, ClusterPlatform};
 
 /// The arguments of `cutover compare`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -42,14 +44,34 @@ pub async fn run(global: &Global, args: &Compare) -> Result<Exit, Failure> {
 
 async fn findings(plan: &Plan) -> Vec<Finding> {
     let config = connect::aws_config(Some(&plan.region)).await;
-    let read = async |cluster: &ClusterName| {
-        let access = plan.clusters.iter().find(|known| known.name == *cluster).map(|known| &known.access);
-        let reader: Result<Arc<dyn ClusterObjects>, Unreadable> = match access {
-            Some(access) => connect::objects_of(access, &config).await,
-            None => Err(Unreadable::Setup("the plan has no such cluster".to_owned())),
-        };
-        facts::read(plan, cluster, reader.as_deref().map_err(Clone::clone)).await
-    };
-    let (from, to) = futures::join!(read(&plan.strategy.from), read(&plan.strategy.to));
+    let (from, to) = futures::join!(
+        Connections::open(plan, &plan.strategy.from, &config),
+        Connections::open(plan, &plan.strategy.to, &config),
+    );
+    let reads = read_both(plan, from.sources(), to.sources(), Timestamp::now());
+    let (from, to) = connect::reads().read(0, reads).await;
     compare(plan, &from, &to)
+}
+
+/// The connections to one cluster.
+struct Connections {
+    objects: Result<Arc<dyn ClusterObjects>, Unreadable>,
+    platform: Option<Arc<dyn ClusterPlatform>>,
+}
+
+impl Connections {
+    async fn open(plan: &Plan, cluster: &ClusterName, config: &SdkConfig) -> Self {
+        let access = plan.clusters.iter().find(|known| known.name == *cluster).map(|known| &known.access);
+        let Some(access) = access else {
+            let objects = Err(Unreadable::Setup("the plan has no such cluster".to_owned()));
+            return Self { objects, platform: None };
+        };
+        let objects = connect::objects_of(access, config).await;
+        let eks_name = objects.as_ref().ok().and_then(|objects| objects.eks_name());
+        Self { platform: connect::platform_of(plan, access, eks_name, config), objects }
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        Sources { objects: self.objects.as_deref().map_err(Clone::clone), platform: self.platform.as_deref() }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::object::Object;
+use super::platform::PlatformFacts;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterName;
 
@@ -200,6 +201,43 @@ fn trim_crd(body: &mut serde_json::Value) {
     keep(body.get_mut("status"), &[]);
 }
 
+/// The result of a dry-run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DryRun {
+    /// The API server accepts the object.
+    Accepted,
+    /// The API server would drop these fields, which its version of the kind does not have.
+    UnknownFields(Vec<String>),
+    /// Validation or admission refuses the object, with this message.
+    Refused(String),
+}
+
+/// An object of the old cluster, as it is sent to the new one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace in the new cluster.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The object without what an API server sets.
+    pub body: serde_json::Value,
+}
+
+impl Candidate {
+    /// Returns the API of the kind.
+    pub fn api(&self) -> Option<&'static KindApi> {
+        KINDS.iter().find(|api| api.kind == self.kind)
+    }
+
+    /// Returns the permission that the dry-run needs. Kubernetes has no permission for dry-runs alone.
+    pub fn permission(kind: Kind) -> String {
+        let api = KINDS.iter().find(|api| api.kind == kind);
+        api.map(KindApi::permission).unwrap_or_default().replacen("list ", "create ", 1)
+    }
+}
+
 /// The facts about one cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterFacts {
@@ -216,6 +254,10 @@ pub struct ClusterFacts {
     pub objects: BTreeMap<Kind, Fact<Vec<Object>>>,
     /// Texts that name this cluster: its name in EKS, its endpoint, its OIDC issuer. They differ between clusters.
     pub own_names: Vec<String>,
+    /// What AWS knows of the cluster; `None`: it is not an EKS cluster.
+    pub platform: Option<PlatformFacts>,
+    /// The results of the dry-runs. Only the new cluster has some.
+    pub dry_runs: Vec<(Candidate, Fact<DryRun>)>,
 }
 
 impl ClusterFacts {

@@ -3,16 +3,24 @@
 //!
 //! A rule says nothing about what it cannot know: unknown facts are findings of `unknown` alone.
 
+mod addons;
 mod context;
+mod dry_run;
 pub mod facts;
+mod identity;
+mod insights;
 mod normal;
 mod object;
 mod pair;
+pub mod platform;
 mod quantity;
 mod references;
 mod room;
 mod secrets;
 mod services;
+mod subnets;
+mod support;
+mod trust;
 mod twice;
 mod unknown;
 mod versions;
@@ -23,6 +31,8 @@ use crate::domain::compare::context::Context;
 use crate::domain::compare::facts::ClusterFacts;
 use crate::plan::model::Plan;
 
+pub use dry_run::candidates;
+pub use identity::role_names;
 pub use object::Object;
 pub use secrets::names as secret_names;
 
@@ -30,13 +40,19 @@ pub use secrets::names as secret_names;
 pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding> {
     let context = Context { from, to, pairs: pair::find(plan, from, to) };
     let mut findings = Vec::new();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 8] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 14] = [
         versions::check,
+        support::check,
+        addons::check,
+        insights::check,
+        dry_run::check,
         workloads::check,
         services::check,
         references::check,
         secrets::check,
+        identity::check,
         room::check,
+        subnets::check,
         twice::check,
         unknown::check,
     ];
@@ -54,5 +70,7 @@ pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Findi
     findings
 }
 
+#[cfg(test)]
+mod platform_tests;
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ fn requests(spec: &Value) -> Amounts {
 }
 
 /// Returns the number of pods that the new cluster still needs to take over all traffic of a workload.
-fn lacking(context: &Context<'_>, pair: &Pair<'_>) -> i128 {
+pub fn lacking(context: &Context<'_>, pair: &Pair<'_>) -> i128 {
     if pair.kind == Kind::DaemonSet {
         return 0;
     }

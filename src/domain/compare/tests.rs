@@ -12,10 +12,10 @@ use crate::domain::traffic::Unreadable;
 use crate::plan::model::Accept;
 
 /// The namespace and the names are those of the fixture plan.
-const NAMESPACE: &str = "web";
-const NAME: &str = "webapp";
+pub(super) const NAMESPACE: &str = "web";
+pub(super) const NAME: &str = "webapp";
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let mut plan = fixture::plan();
     let services = &mut plan.workloads[0].services;
     for service in services.values_mut() {
@@ -209,7 +209,7 @@ fn platform(name: &str) -> Vec<(Kind, Vec<Value>)> {
 }
 
 /// Returns a cluster with the plan's workload and a platform.
-fn cluster(name: &str) -> ClusterFacts {
+pub(super) fn cluster(name: &str) -> ClusterFacts {
     let mut all: BTreeMap<_, _> = KINDS.iter().map(|api| (api.kind, Ok(Vec::new()))).collect();
     for (kind, values) in workload(name).into_iter().chain(platform(name)) {
         all.insert(kind, Ok(values.into_iter().filter_map(Object::new).collect()));
@@ -223,18 +223,20 @@ fn cluster(name: &str) -> ClusterFacts {
             .into(),
         objects: all,
         own_names: vec![format!("prod-{name}")],
+        platform: None,
+        dry_runs: Vec::new(),
     }
 }
 
 type Change = fn(&mut ClusterFacts);
 
 /// Changes an object in a cluster.
-fn edit(facts: &mut ClusterFacts, kind: Kind, name: &str, change: impl Fn(&mut Value)) {
+pub(super) fn edit(facts: &mut ClusterFacts, kind: Kind, name: &str, change: impl Fn(&mut Value)) {
     let objects = facts.objects.get_mut(&kind).and_then(|objects| objects.as_mut().ok()).unwrap();
     change(&mut objects.iter_mut().find(|object| object.name == name).unwrap().body);
 }
 
-fn remove(facts: &mut ClusterFacts, kind: Kind, name: &str) {
+pub(super) fn remove(facts: &mut ClusterFacts, kind: Kind, name: &str) {
     let objects = facts.objects.get_mut(&kind).and_then(|objects| objects.as_mut().ok()).unwrap();
     objects.retain(|object| object.name != name);
 }
@@ -260,7 +262,7 @@ fn secret(facts: &mut ClusterFacts, name: &str, keys: Result<Option<u64>, Unread
     facts.secrets.insert((NAMESPACE.to_owned(), name.to_owned()), keys);
 }
 
-fn image(facts: &mut ClusterFacts, deployment: &str, image: &str) {
+pub(super) fn image(facts: &mut ClusterFacts, deployment: &str, image: &str) {
     edit(facts, Kind::Deployment, deployment, |body| {
         body["spec"]["template"]["spec"]["containers"][0]["image"] = image.into();
     });

@@ -1,9 +1,11 @@
 //! Reports what could not be read, with the permission that is missing. An unknown fact is never reported as equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
-use super::facts::{KINDS, KindApi};
+use super::facts::{Candidate, KINDS, KindApi};
+use super::identity;
+use super::platform::PlatformFacts;
 use crate::base::finding::{Code, Finding};
 use crate::domain::traffic::Unreadable;
 
@@ -31,10 +33,27 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if let Some(why) = cluster.secrets.values().find_map(|keys| keys.as_ref().err()) {
             add("get secrets".to_owned(), why);
         }
-        for (why, what) in reasons {
+        for unread in cluster.platform.iter().flat_map(PlatformFacts::unread) {
+            add(unread.action.to_owned(), &unread.why);
+        }
+        for (candidate, result) in &cluster.dry_runs {
+            if let Err(why) = result {
+                add(format!("{} (a dry-run)", Candidate::permission(candidate.kind)), why);
+            }
+        }
+        for (why, mut what) in reasons {
+            let mut done = BTreeSet::new();
+            what.retain(|what| done.insert(what.clone()));
             let message = format!("{}: {}: {why}", cluster.name, what.join(", "));
             let help = "what this would show is unknown, not fine: grant the permission (`cutover help compare`)";
             findings.push(Finding::new(Code::CUT190, cluster.name.clone(), message).help(help));
         }
+    }
+    for identity::Unjudged { role, condition } in identity::unjudged(context) {
+        let to = &context.to.name;
+        let message =
+            format!("{to}: the trust policy of the role {role} has a condition that is not known: {condition}");
+        let help = "whether the pods of the new cluster can assume the role is unknown: try it with one pod";
+        findings.push(Finding::new(Code::CUT190, role, message).help(help));
     }
 }

@@ -31,7 +31,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Returns the minor version in a text such as `v1.33.4-eks-1`.
-fn minor(version: &str) -> Option<u32> {
+pub fn minor(version: &str) -> Option<u32> {
     let rest = version.strip_prefix('v').unwrap_or(version).strip_prefix("1.")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
@@ -75,7 +75,7 @@ fn kubelets(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Returns the tag of the image whose name ends so.
-fn image_tag(cluster: &ClusterFacts, name: &str) -> Option<String> {
+pub fn image_tag(cluster: &ClusterFacts, name: &str) -> Option<String> {
     let owners = [Kind::Deployment, Kind::DaemonSet].into_iter().flat_map(|kind| cluster.all(kind));
     let images =
         owners.flat_map(|owner| owner.list("/spec/template/spec/containers")).filter_map(|c| text(c, "/image"));
@@ -92,6 +92,9 @@ fn components(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     for (what, image) in COMPONENTS {
         let Some(old) = image_tag(from, image) else { continue };
+        if runs_outside(to, image) {
+            continue;
+        }
         match image_tag(to, image) {
             None => {
                 let message = format!("{what} runs in {} ({old}), but not in {}", from.name, to.name);
@@ -116,6 +119,14 @@ fn components(context: &Context<'_>, findings: &mut Vec<Finding>) {
             Some(_) => {}
         }
     }
+}
+
+/// Returns whether EKS runs a part of the platform outside of the cluster's nodes, as in Auto Mode.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/automode.html>.
+fn runs_outside(cluster: &ClusterFacts, image: &str) -> bool {
+    let auto_mode = cluster.platform.as_ref().and_then(|platform| platform.cluster.as_ref().ok());
+    auto_mode.is_some_and(|cluster| cluster.auto_mode)
+        && ["amazon-k8s-cni", "coredns", "kube-proxy", "aws-load-balancer-controller"].contains(&image)
 }
 
 /// Returns the numbers in a version, for a comparison.

@@ -190,7 +190,9 @@ fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Returns the code and a short message, but never the raw text, which may quote the signed request.
-fn unreadable<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, HttpResponse>) -> Unreadable {
+pub(super) fn unreadable<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    error: SdkError<E, HttpResponse>,
+) -> Unreadable {
     match alb::unreadable(error) {
         Unreadable::Unavailable(why) => Unreadable::Unavailable(format!("EKS: {why}")),
         known => known,

@@ -154,6 +154,15 @@ pub(super) fn unknown_element<'a>(error: &'a (dyn Error + 'static)) -> Option<&'
     find_cause(error).filter(|found| matches!(found, UnknownElement::Element { .. }))
 }
 
+/// Returns why a response of another service with this protocol is a failure.
+pub(in crate::adapter::aws) fn response_failure(
+    code: Option<&str>,
+    message: Option<&str>,
+    status: Option<u16>,
+) -> Unreadable {
+    failure_from_response(code, message, status).into()
+}
+
 fn failure_from_response(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> Failure {
     let status = status.unwrap_or_default();
     let code = code.map(safe_text).unwrap_or_default();

@@ -16,19 +16,22 @@ const RENEW_BEFORE_EXPIRY: Duration = Duration::from_mins(1);
 
 /// A provider that caches the credentials of another provider.
 #[derive(Debug, Clone)]
-pub(super) struct CachedCredentials {
+pub(in crate::adapter::aws) struct CachedCredentials {
     source: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,
     cached: Arc<Mutex<Option<Credentials>>>,
 }
 
 impl CachedCredentials {
-    pub(super) fn new(source: Option<SharedCredentialsProvider>, time: Option<SharedTimeSource>) -> Self {
+    pub(in crate::adapter::aws) fn new(
+        source: Option<SharedCredentialsProvider>,
+        time: Option<SharedTimeSource>,
+    ) -> Self {
         Self { source, time: time.unwrap_or_default(), cached: Arc::default() }
     }
 
     /// Clears the cache, so that the next request loads credentials again.
-    pub(super) async fn forget(&self) {
+    pub(in crate::adapter::aws) async fn forget(&self) {
         *self.cached.lock().await = None;
     }
 

@@ -37,7 +37,8 @@ use aws_smithy_runtime_api::client::retries::classifiers::SharedRetryClassifier;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use self::failure::Failure;
-use self::identity::CachedCredentials;
+pub(super) use self::failure::response_failure;
+pub(super) use self::identity::CachedCredentials;
 use self::read::{MAX_PARALLEL, Selection};
 use self::reader::{Reader, at_current_pace};
 use self::undecodable::RetryUndecodable;

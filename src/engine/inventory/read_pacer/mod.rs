@@ -28,6 +28,9 @@ struct Shared {
     clock: Arc<dyn Clock>,
     elb: ApiPace,
     sts: ApiPace,
+    eks: ApiPace,
+    iam: ApiPace,
+    ec2: ApiPace,
     reading: Mutex<Reading>,
 }
 
@@ -80,6 +83,9 @@ impl ReadPacer {
             clock,
             elb: api(),
             sts: api(),
+            eks: api(),
+            iam: api(),
+            ec2: api(),
             reading: Mutex::new(Reading::new(MAX_READ_TIME, Timestamp::MIN)),
         }))
     }
@@ -139,6 +145,9 @@ impl Shared {
         match api {
             PacedApi::Elb => &self.elb,
             PacedApi::Sts => &self.sts,
+            PacedApi::Eks => &self.eks,
+            PacedApi::Iam => &self.iam,
+            PacedApi::Ec2 => &self.ec2,
         }
     }
 
@@ -168,8 +177,9 @@ impl<'a> OpenScope<'a> {
         let mut reading = shared.reading();
         if reading.open_scopes == 0 {
             // An API that did not respond some time ago is tried again.
-            shared.elb.contact.forget_silence();
-            shared.sts.contact.forget_silence();
+            for api in [&shared.elb, &shared.sts, &shared.eks, &shared.iam, &shared.ec2] {
+                api.contact.forget_silence();
+            }
             *reading = Reading::new(reading.limit, shared.clock.now());
         }
         reading.open_scopes += 1;

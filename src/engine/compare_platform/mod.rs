@@ -1,0 +1,175 @@
+//! Reads what AWS knows of a cluster, and the dry-runs, for a comparison. Do not judge them here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use super::compare;
+use crate::domain::compare::facts::ClusterFacts;
+use crate::domain::compare::platform::{AwsFact, PlatformFacts, Support, Unread};
+use crate::domain::compare::{candidates, role_names};
+use crate::domain::traffic::Unreadable;
+use crate::plan::model::Plan;
+use crate::port::{ClusterObjects, ClusterPlatform};
+
+/// The maximum number of calls to an API that are sent at the same time.
+const MAX_PARALLEL: usize = 6;
+
+/// The IAM actions that a comparison uses.
+pub const ACTIONS: [&str; 10] = [
+    "ec2:DescribeSubnets",
+    "eks:DescribeAddon",
+    "eks:DescribeAddonVersions",
+    "eks:DescribeCluster",
+    "eks:DescribeClusterVersions",
+    "eks:DescribeInsight",
+    "eks:ListAddons",
+    "eks:ListInsights",
+    "eks:ListPodIdentityAssociations",
+    "iam:GetRole",
+];
+
+/// The connections to one cluster.
+pub struct Sources<'a> {
+    /// The Kubernetes API, or the reason why there is no connection.
+    pub objects: Result<&'a dyn ClusterObjects, Unreadable>,
+    /// AWS; `None`: the cluster is not an EKS cluster.
+    pub platform: Option<&'a dyn ClusterPlatform>,
+}
+
+/// Reads the facts about the two clusters of a plan.
+pub async fn read_both(
+    plan: &Plan,
+    from: Sources<'_>,
+    to: Sources<'_>,
+    now: Timestamp,
+) -> (ClusterFacts, ClusterFacts) {
+    let new_objects = to.objects.clone().ok();
+    let (old, new) = futures::join!(read(plan, Side::Old, from, now), read(plan, Side::New, to, now),);
+    let mut new = new;
+    if let Some(reader) = new_objects {
+        let sent = candidates(plan, &old, &new).into_iter().map(|candidate| async {
+            let result = reader.dry_run(&candidate).await;
+            (candidate, result)
+        });
+        new.dry_runs = stream::iter(sent).buffered(MAX_PARALLEL).collect().await;
+    }
+    (old, new)
+}
+
+/// The part of a cluster in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The cluster that loses traffic.
+    Old,
+    /// The cluster that gets traffic.
+    New,
+}
+
+async fn read(plan: &Plan, side: Side, sources: Sources<'_>, now: Timestamp) -> ClusterFacts {
+    let cluster = if side == Side::Old { &plan.strategy.from } else { &plan.strategy.to };
+    let mut facts = compare::read(plan, cluster, sources.objects).await;
+    if let Some(reader) = sources.platform {
+        let found = match side {
+            Side::Old => old_platform(reader, now).await,
+            Side::New => new_platform(plan, &facts, reader, now).await,
+        };
+        if let Ok(cluster) = &found.cluster {
+            // A longer text may contain a shorter one, so it is replaced first.
+            let names = [&cluster.issuer, &cluster.endpoint].into_iter().flatten();
+            let names = names.filter_map(|url| url.strip_prefix("https://")).map(str::to_owned);
+            facts.own_names = names.chain(std::mem::take(&mut facts.own_names)).collect();
+        }
+        facts.platform = Some(found);
+    }
+    facts
+}
+
+/// Marks the error of a call with its action.
+fn of<T>(action: &'static str, result: Result<T, Unreadable>) -> AwsFact<T> {
+    result.map_err(|why| Unread { action, why })
+}
+
+/// Reads what the rules need of the cluster that loses traffic.
+async fn old_platform(reader: &dyn ClusterPlatform, now: Timestamp) -> PlatformFacts {
+    let deprecations = async {
+        let insights = of("eks:ListInsights", reader.insights().await)?;
+        let details = insights.iter().map(|insight| reader.deprecations(insight));
+        of("eks:DescribeInsight", stream::iter(details).buffered(MAX_PARALLEL).try_concat().await)
+    };
+    let (cluster, names, identities, deprecations) =
+        futures::join!(reader.describe(), reader.addon_names(), reader.pod_identities(), deprecations);
+    PlatformFacts {
+        cluster: of("eks:DescribeCluster", cluster),
+        addon_names: of("eks:ListAddons", names),
+        pod_identities: of("eks:ListPodIdentityAssociations", identities),
+        deprecations,
+        ..PlatformFacts::empty(now)
+    }
+}
+
+/// Reads what the rules need of the cluster that gets traffic.
+async fn new_platform(
+    plan: &Plan,
+    facts: &ClusterFacts,
+    reader: &dyn ClusterPlatform,
+    now: Timestamp,
+) -> PlatformFacts {
+    let (cluster, names, identities) = futures::join!(reader.describe(), reader.addon_names(), reader.pod_identities());
+    let mut found = PlatformFacts {
+        cluster: of("eks:DescribeCluster", cluster),
+        addon_names: of("eks:ListAddons", names),
+        pod_identities: of("eks:ListPodIdentityAssociations", identities),
+        ..PlatformFacts::empty(now)
+    };
+    let names = found.addon_names.clone().unwrap_or_default();
+    let addons = stream::iter(names.iter().map(|name| reader.addon(name))).buffered(MAX_PARALLEL).try_collect();
+    let version = facts.version.as_deref().ok().and_then(kubernetes_version);
+    let (versions, support) = (addon_versions(reader, &names, version.as_deref()), support(reader, version.as_deref()));
+    let roles = role_names(plan, facts);
+    let roles = roles.iter().map(|role| async {
+        let policy = reader.trust_policy(role).await;
+        (role.clone(), of("iam:GetRole", policy))
+    });
+    let roles = stream::iter(roles).buffered(MAX_PARALLEL).collect::<BTreeMap<_, _>>();
+    let ids = found.cluster.as_ref().map(|cluster| cluster.subnets.clone()).unwrap_or_default();
+    let subnets = async { if ids.is_empty() { Ok(Vec::new()) } else { reader.subnets(&ids).await } };
+    let (addons, versions, support, roles, subnets) = futures::join!(addons, versions, support, roles, subnets);
+    found.addons = of("eks:DescribeAddon", addons);
+    found.addon_versions = of("eks:DescribeAddonVersions", versions);
+    found.support = of("eks:DescribeClusterVersions", support);
+    found.roles = roles;
+    found.subnets = of("ec2:DescribeSubnets", subnets);
+    found
+}
+
+/// Returns the minor version in the form of EKS: `1.33` of `v1.33.4-eks-1`.
+fn kubernetes_version(git_version: &str) -> Option<String> {
+    let mut parts = git_version.trim_start_matches('v').split('.');
+    let (major, minor) = (parts.next()?, parts.next()?);
+    Some(format!("{major}.{}", minor.trim_end_matches('+')))
+}
+
+async fn addon_versions(
+    reader: &dyn ClusterPlatform,
+    names: &BTreeSet<String>,
+    version: Option<&str>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Unreadable> {
+    let Some(version) = version else { return Ok(BTreeMap::new()) };
+    let reads = names.iter().map(|name| async {
+        let offered = reader.addon_versions(name, version).await?;
+        Ok::<_, Unreadable>((name.clone(), offered))
+    });
+    stream::iter(reads).buffered(MAX_PARALLEL).try_collect().await
+}
+
+async fn support(reader: &dyn ClusterPlatform, version: Option<&str>) -> Result<Option<Support>, Unreadable> {
+    match version {
+        Some(version) => reader.support(version).await,
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;
