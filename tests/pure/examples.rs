@@ -30,6 +30,22 @@ fn the_iam_policy_has_the_actions_of_the_permissions_topic() {
     }
 }
 
+#[test]
+fn the_policy_of_compare_has_exactly_its_actions_and_its_topic_names_them() {
+    let policy: Value = serde_json::from_str(&read("examples/compare-iam-policy.json")).expect("it should be JSON");
+    let statements = policy["Statement"].as_array().expect("the policy should have statements");
+    let actions = statements.iter().flat_map(|s| match &s["Action"] {
+        Value::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    });
+    let actions: BTreeSet<_> = actions.filter_map(|a| a.as_str().map(str::to_owned)).collect();
+    let used = cutover::engine::compare_platform::ACTIONS.map(str::to_owned);
+    assert_eq!(actions, used.into());
+    let text = read("src/cli/help/compare.md");
+    let missing: Vec<_> = actions.iter().filter(|action| !text.contains(&format!("`{action}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// Returns the documents of a YAML file.
 fn documents(path: &str) -> Vec<Value> {
     let text = read(path);

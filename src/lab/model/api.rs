@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::queue::LabEvent;
 use super::{AwsAnswer, Caller, Delivery, KubeAnswer, World};
+use crate::base::partition;
 use crate::base::time::{earlier, later};
 use crate::lab::wire::query::Query;
-use crate::lab::wire::{cloudwatch, eks, elbv2, kube, sts};
+use crate::lab::wire::{cloudwatch, ec2, eks, elbv2, iam, kube, sts};
 
 /// The AWS service that a call addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ enum Service {
     Sts,
     Eks,
     CloudWatch,
+    Iam,
+    Ec2,
 }
 
 impl Service {
@@ -30,8 +33,12 @@ impl Service {
             _ if cloudwatch::operation(request).is_some() => Self::CloudWatch,
             a if a.contains("/sts/aws4_request") => Self::Sts,
             a if a.contains("/eks/aws4_request") => Self::Eks,
+            a if a.contains("/iam/aws4_request") => Self::Iam,
+            a if a.contains("/ec2/aws4_request") => Self::Ec2,
             _ if request.uri().path().starts_with("/clusters") => Self::Eks,
             _ if query.version == sts::API_VERSION => Self::Sts,
+            _ if query.version == iam::API_VERSION => Self::Iam,
+            _ if query.version == ec2::API_VERSION => Self::Ec2,
             _ => Self::Elbv2,
         }
     }
@@ -42,12 +49,14 @@ impl Service {
             Self::Sts => "sts",
             Self::Eks => "eks",
             Self::CloudWatch => "monitoring",
+            Self::Iam => "iam",
+            Self::Ec2 => "ec2",
         }
     }
 }
 
 impl World {
-    /// Handles an AWS call: ELBv2 and STS in the awsQuery protocol, EKS in JSON, CloudWatch in JSON or CBOR.
+    /// Handles an AWS call: ELBv2, STS, IAM and EC2 in their query protocols, EKS in JSON, CloudWatch in JSON or CBOR.
     pub fn aws(&mut self, request: &Request<Bytes>, now: Timestamp) -> AwsAnswer {
         self.advance(now);
         let form = if request.body().is_empty() {
@@ -60,7 +69,7 @@ impl World {
         let operation = match service {
             Service::Eks => eks::operation(request),
             Service::CloudWatch => cloudwatch::operation(request).unwrap_or_default(),
-            Service::Elbv2 | Service::Sts => query.action.clone(),
+            Service::Elbv2 | Service::Sts | Service::Iam | Service::Ec2 => query.action.clone(),
         };
         let mutating = service == Service::Elbv2 && elbv2::mutating(&operation);
         let (response, fate, outcome) = self.carry_out(request, service, query, mutating);
@@ -87,18 +96,33 @@ impl World {
                 Service::Sts => sts::failure(403, code, message, &id),
                 Service::Elbv2 => elbv2::failure(403, code, message, &id),
                 Service::CloudWatch => cloudwatch::failure(403, "ExpiredTokenException", message, &id),
+                Service::Iam => iam::failure(403, code, message, &id),
+                Service::Ec2 => ec2::failure(400, "RequestExpired", message, &id),
             };
             return (response, Delivery::Answered, code.into());
         }
         match service {
             Service::Sts => delivered(sts::answer(&self.account, &query, &id)),
-            Service::Eks => delivered(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id)),
+            Service::Eks => {
+                delivered(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id, self.now))
+            }
+            Service::Iam => delivered(self.iam_call(&query, &id)),
+            Service::Ec2 => {
+                let subnets: Vec<_> = self.clusters.iter().flat_map(|cluster| &cluster.platform.subnets).collect();
+                delivered(ec2::answer(&subnets, &query, &id))
+            }
             Service::Elbv2 => self.elbv2_call(query, mutating, &id),
             Service::CloudWatch => {
                 let operation = cloudwatch::operation(request).unwrap_or_default();
                 delivered(cloudwatch::answer(self, &operation, request, &id))
             }
         }
+    }
+
+    fn iam_call(&self, query: &Query, id: &str) -> (Response<Bytes>, String) {
+        let trusted = self.clusters.iter().filter(|cluster| cluster.platform.trusted);
+        let issuers: Vec<_> = trusted.map(|cluster| cluster.platform.issuer.clone()).collect();
+        iam::answer(&issuers, &self.account, partition::of_region(&self.region).name, query, id)
     }
 
     fn elbv2_call(&mut self, query: Query, mutating: bool, id: &str) -> (Response<Bytes>, Delivery, String) {
@@ -155,6 +179,7 @@ impl World {
             endpoint: c.endpoint.clone(),
             ca: c.ca.clone(),
             version: c.version.clone(),
+            platform: c.platform.clone(),
         };
         self.clusters.iter().map(description).collect()
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::controller::ControllerIndex;
+use super::platform::Platform;
 use super::pod::{Phase, Pod, PodFaults};
 use super::queue::LabEvent;
 use super::{PodId, World};
@@ -31,6 +32,8 @@ pub(crate) struct Cluster {
     pub endpoint: String,
     pub ca: String,
     pub objects: Objects,
+    /// What AWS knows of the cluster beside its description.
+    pub platform: Platform,
     /// The revision of the objects up to which the controllers have reconciled.
     pub reconciled_revision: u64,
     /// Whether a reconciliation of the controllers is scheduled.

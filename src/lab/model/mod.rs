@@ -19,6 +19,7 @@ mod health;
 mod host_counts;
 mod inspect;
 pub mod interface;
+mod platform;
 mod pod;
 pub(crate) mod queue;
 mod routing;
@@ -39,6 +40,7 @@ pub(crate) use condition::Condition;
 pub(crate) use group::{Group, HealthCheckSettings, LAMBDA};
 pub use inspect::Snapshot;
 pub use interface::*;
+pub(crate) use platform::{ADDONS, Platform, Subnet};
 pub(crate) use traffic::RESPONSE_TIME_BUCKETS;
 pub use traffic::{GroupCounters, TargetResponse};
 

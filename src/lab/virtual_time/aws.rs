@@ -28,6 +28,11 @@ impl ModelConnector {
         SharedHttpClient::new(Self(model))
     }
 
+    /// Returns a connector for requests that no SDK client sends.
+    pub fn connector(model: SharedModel) -> SharedHttpConnector {
+        SharedHttpConnector::new(Self(model))
+    }
+
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
         let (mut head, body) = request.into_parts();

@@ -5,10 +5,13 @@
 
 mod aws;
 mod cluster;
+#[cfg(test)]
+mod platform_tests;
 
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use http::{Request, Response};
 use kube::client::Body;
 use tokio::task::JoinHandle;
@@ -55,6 +58,11 @@ impl VirtualLab {
             sleep: None,
             network: None,
         }
+    }
+
+    /// Returns the connector with which the AWS adapters send requests that no SDK client sends.
+    pub fn aws_connector(&self) -> SharedHttpConnector {
+        ModelConnector::connector(self.model.clone())
     }
 
     /// Returns the transport with which the Kubernetes adapters connect to the cluster with this name in the plan.

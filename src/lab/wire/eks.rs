@@ -1,10 +1,13 @@
-//! The EKS API: ListClusters and DescribeCluster.
+//! The EKS API: ListClusters and DescribeCluster, and the operations about the platform of a cluster.
 
 use http::{Request, Response};
 use hyper::body::Bytes;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::eks_platform;
 use crate::base::partition;
+use crate::lab::model::Platform;
 
 /// A cluster as DescribeCluster returns it.
 #[derive(Debug, Clone)]
@@ -14,6 +17,7 @@ pub(crate) struct ClusterDescription {
     /// Certificate of the CA, PEM in base64; empty if there is none.
     pub ca: String,
     pub version: String,
+    pub platform: Platform,
 }
 
 /// Returns the name of the operation.
@@ -21,7 +25,8 @@ pub(crate) fn operation(request: &Request<Bytes>) -> String {
     match (request.method().as_str(), path(request).as_slice()) {
         ("GET", ["clusters"]) => "ListClusters".into(),
         ("GET", ["clusters", _]) => "DescribeCluster".into(),
-        (method, _) => format!("{method} {}", request.uri().path()),
+        (method, path) => eks_platform::operation(method, path)
+            .map_or_else(|| format!("{method} {}", request.uri().path()), str::to_owned),
     }
 }
 
@@ -32,6 +37,7 @@ pub(crate) fn answer(
     region: &str,
     request: &Request<Bytes>,
     id: &str,
+    now: Timestamp,
 ) -> (Response<Bytes>, String) {
     match (request.method().as_str(), path(request).as_slice()) {
         ("GET", ["clusters"]) => {
@@ -48,6 +54,15 @@ pub(crate) fn answer(
             let message = format!("No cluster found for name: {name}.");
             (failure(404, "ResourceNotFoundException", &message, id), "ResourceNotFoundException".into())
         }
+        (_, path) if eks_platform::operation(request.method().as_str(), path).is_some() => {
+            match eks_platform::answer(clusters, request, path, now) {
+                Some(Ok(result)) => (json_answer(200, &result, id), "ok".into()),
+                missing => {
+                    let message = missing.and_then(Result::err).unwrap_or_default();
+                    (failure(404, "ResourceNotFoundException", &message, id), "ResourceNotFoundException".into())
+                }
+            }
+        }
         _ => (
             failure(404, "NotFoundException", "the lab does not support this operation", id),
             "NotFoundException".into(),
@@ -61,6 +76,7 @@ fn path(request: &Request<Bytes>) -> Vec<&str> {
 
 fn describe_cluster(cluster: &ClusterDescription, account: &str, region: &str) -> Value {
     let authority = if cluster.ca.is_empty() { json!({}) } else { json!({"data": cluster.ca}) };
+    let subnets: Vec<_> = cluster.platform.subnets.iter().map(|subnet| subnet.id.as_str()).collect();
     json!({
         "name": cluster.name,
         "arn": format!("arn:{}:eks:{region}:{account}:cluster/{}", partition::of_region(region).name, cluster.name),
@@ -69,10 +85,12 @@ fn describe_cluster(cluster: &ClusterDescription, account: &str, region: &str) -
         "endpoint": cluster.endpoint,
         "certificateAuthority": authority,
         "status": "ACTIVE",
+        "identity": {"oidc": {"issuer": format!("https://{}", cluster.platform.issuer)}},
+        "kubernetesNetworkConfig": {"ipFamily": "ipv4"},
         "platformVersion": "eks.10",
         "health": {"issues": []},
         "resourcesVpcConfig": {
-            "subnetIds": [], "securityGroupIds": [], "vpcId": "vpc-0a1b2c3d4e5f60718", "endpointPublicAccess": true,
+            "subnetIds": subnets, "securityGroupIds": [], "vpcId": "vpc-0a1b2c3d4e5f60718", "endpointPublicAccess": true,
             "endpointPrivateAccess": true,
             "publicAccessCidrs": ["0.0.0.0/0"],
         },

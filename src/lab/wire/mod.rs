@@ -2,8 +2,11 @@
 //! model.
 
 pub(crate) mod cloudwatch;
+pub(crate) mod ec2;
 pub(crate) mod eks;
+mod eks_platform;
 pub(crate) mod elbv2;
+pub(crate) mod iam;
 pub mod kube;
 pub(crate) mod query;
 pub(crate) mod sts;

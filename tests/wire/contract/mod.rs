@@ -6,4 +6,5 @@ mod awscli;
 mod cloudwatch;
 pub mod moto;
 mod parsers;
+mod platform;
 mod run;

@@ -21,6 +21,7 @@
 //! - `endpoint`: AWS, with recorded requests and faults
 //! - `authenticator.rs`: EKS tokens
 //! - `fixture.rs`: the resources of a test; `boto.rs`: its calls of AWS
+//! - `compare.rs`, `compare_platform.rs`: `cutover compare`, its facts of Kubernetes, and those of AWS and dry-runs
 //! - `report.rs`: the state when a wait fails
 //! - `processes.rs`: processes that end with the tests
 //!
@@ -34,6 +35,7 @@ mod boto;
 mod cluster;
 mod cluster_changes;
 mod compare;
+mod compare_platform;
 mod endpoint;
 mod endpoints;
 mod environment;

@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::RouteEntryGroups;
 use super::settings::{Settings, WorkloadSettings};
+use crate::base::partition;
 use crate::lab::model::cluster::{Cluster, DeploymentBehaviour};
 use crate::lab::model::controller::AUTO_MODE_TAG;
 use crate::lab::model::group::LabTargetState;
+use crate::lab::model::platform::Platform;
 use crate::lab::model::pod::{Phase, Pod, PodFaults};
 use crate::lab::model::{Bucket, World};
 use crate::lab::objects::{Kind, Objects};
@@ -41,6 +43,12 @@ impl World {
             self.clusters.push(Cluster {
                 name: planned.name.as_str().into(),
                 endpoint: format!("https://{eks}.lab.invalid"),
+                platform: Platform::new(
+                    &eks,
+                    number,
+                    &settings.plan.region,
+                    partition::of_region(&settings.plan.region).domain,
+                ),
                 eks,
                 version,
                 ca: String::new(),

@@ -5,7 +5,7 @@
 //! environment.
 
 pub mod endpoint;
-mod lab;
+pub mod lab;
 mod missing;
 mod reading;
 mod shares;

@@ -5,6 +5,8 @@
 //! - a target of a group that no listener or rule uses is `unused`, as in AWS; in moto it is `healthy`;
 //! - weights outside 0–999, weights that are all zero, and more than five groups in an action are refused, as in AWS;
 //!   moto accepts them;
+//! - add-ons, upgrade insights, Pod Identity associations and Kubernetes versions of EKS exist, empty unless a test sets
+//!   them; moto has none;
 //! - an EKS cluster's endpoint and CA are those of an API server of the stack; in moto they do not exist;
 //! - what a test requests: other target health, refused calls.
 //!
@@ -41,6 +43,8 @@ struct Inside {
     forwards: BTreeMap<String, Vec<String>>,
     /// The endpoint and CA (base64) of each EKS cluster, by name.
     clusters: BTreeMap<String, (String, String)>,
+    /// The responses of EKS that moto lacks, by method and path.
+    platform: BTreeMap<String, Value>,
     /// The functions that may refuse calls, in the order in which the tests added them.
     rules: Vec<Rule>,
 }
@@ -82,6 +86,11 @@ impl Endpoint {
         }
     }
 
+    /// Sets the response of EKS for this method and path, such as `GET /clusters/stack-a/addons`.
+    pub fn respond(&self, action: &str, response: Value) {
+        self.inside().platform.insert(action.to_owned(), response);
+    }
+
     /// Refuses calls for which `rule` returns a refusal.
     pub fn refuse(&self, rule: impl FnMut(&AwsRequest) -> Option<Refusal> + Send + 'static) {
         self.inside().rules.push(Box::new(rule));
@@ -98,6 +107,22 @@ impl Inside {
         let refused = self.rules.iter_mut().find_map(|rule| rule(&request)).or_else(|| refusal_by_limits(&request));
         self.requests.push(request);
         refused
+    }
+
+    /// Returns the response of EKS to a request that moto does not know.
+    fn own_response(&self, request: &AwsRequest) -> Option<String> {
+        if request.service != "eks" {
+            return None;
+        }
+        let empty = match request.action.rsplit('/').next() {
+            Some("addons") => "addons",
+            Some("insights") => "insights",
+            Some("pod-identity-associations") => "associations",
+            Some("cluster-versions") => "clusterVersions",
+            _ => "",
+        };
+        let set = self.platform.get(&request.action).cloned();
+        set.or((!empty.is_empty()).then(|| json!({empty: []}))).map(|response| response.to_string())
     }
 
     /// Corrects a response of moto.

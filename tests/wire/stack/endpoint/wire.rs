@@ -62,6 +62,10 @@ async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Respons
     if let Some(refusal) = refused {
         return refuse(refusal, json);
     }
+    let own = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).own_response(&request);
+    if let Some(response) = own {
+        return Ok(Response::new(Full::from(response)));
+    }
     let mut onward = Request::builder().method(parts.method).uri(format!("{}{}", proxy.upstream, parts.uri));
     for (name, value) in &parts.headers {
         onward = onward.header(name, value);

@@ -1,4 +1,4 @@
-//! Evaluates `examples/iam-policy.json` as IAM would, for the part of the policy language that the file uses; panics at
+//! Evaluates the policies in `examples` as IAM would, for the part of the policy language that the file uses; panics at
 //! anything else.
 
 use std::collections::BTreeSet;
@@ -18,14 +18,23 @@ pub struct Policy {
 impl Policy {
     /// Returns the example policy with the names of one test.
     pub fn example(load_balancer: &str) -> Self {
-        let text = std::fs::read_to_string("examples/iam-policy.json").expect("the policy should be readable");
+        Self::of_files(&["examples/iam-policy.json"], load_balancer)
+    }
+
+    /// Returns the policies of these files together, with the names of one test.
+    pub fn of_files(files: &[&str], load_balancer: &str) -> Self {
+        let statements = files.iter().flat_map(|file| Self::statements_of(file, load_balancer)).collect();
+        Self { statements, without: BTreeSet::new() }
+    }
+
+    fn statements_of(file: &str, load_balancer: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(file).expect("the policy should be readable");
         let text = text
             .replace("ap-northeast-2", "us-east-1")
             .replace("alpha-webapp", load_balancer)
             .replace("alpha-kr-", "stack-");
         let policy: Value = serde_json::from_str(&text).expect("the text should be JSON");
-        let statements = policy["Statement"].as_array().expect("the statements should be a list").clone();
-        Self { statements, without: BTreeSet::new() }
+        policy["Statement"].as_array().expect("the statements should be a list").clone()
     }
 
     /// Returns the policy without one action.
@@ -87,17 +96,35 @@ fn conditions(all: &Value, request: &AwsRequest) -> bool {
 
 /// Returns the IAM name of a request's action.
 pub fn action(request: &AwsRequest) -> String {
-    if request.action.starts_with("GET /clusters/") {
-        "eks:DescribeCluster".to_owned()
-    } else {
-        format!("{}:{}", request.service, request.action)
-    }
+    let (method, path) = request.action.split_once(' ').unwrap_or_default();
+    let path: Vec<_> = path.split('/').skip(1).collect();
+    let name = match (method, path.as_slice()) {
+        ("GET", ["clusters", _]) => "DescribeCluster",
+        ("GET", ["clusters", _, "addons"]) => "ListAddons",
+        ("GET", ["clusters", _, "addons", _]) => "DescribeAddon",
+        ("POST", ["clusters", _, "insights"]) => "ListInsights",
+        ("GET", ["clusters", _, "insights", _]) => "DescribeInsight",
+        ("GET", ["clusters", _, "pod-identity-associations"]) => "ListPodIdentityAssociations",
+        ("GET", ["addons", "supported-versions"]) => "DescribeAddonVersions",
+        ("GET", ["cluster-versions"]) => "DescribeClusterVersions",
+        _ => &request.action,
+    };
+    format!("{}:{name}", request.service)
 }
 
 /// Returns the resources of a request that IAM checks.
 fn resources(request: &AwsRequest) -> Vec<String> {
-    if let Some(name) = request.action.strip_prefix("GET /clusters/") {
-        return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")];
+    let path: Vec<_> = request.action.split('/').skip(1).collect();
+    match path.as_slice() {
+        ["clusters", name, "addons", addon] => {
+            return vec![format!("arn:aws:eks:us-east-1:123456789012:addon/{name}/{addon}/0a1b2c3d")];
+        }
+        ["clusters", name, ..] => return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")],
+        _ => {}
+    }
+    if request.action == "GetRole" {
+        let name = &request.parameters["RoleName"];
+        return vec![format!("arn:aws:iam::123456789012:role/{name}")];
     }
     let of = |wanted: &dyn Fn(&str) -> bool| {
         request.parameters.iter().filter(|(k, _)| wanted(k)).map(|(_, v)| v.clone()).collect()

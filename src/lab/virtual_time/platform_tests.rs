@@ -1,0 +1,78 @@
+//! The comparison of two clusters of a lab, with the adapters of production: equal clusters have no finding, and each
+//! difference in AWS has exactly its finding.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::VirtualLab;
+use crate::adapter::aws;
+use crate::adapter::aws::eks;
+use crate::adapter::aws::platform::EksPlatform;
+use crate::adapter::clock::LabClock;
+use crate::base::finding::Code;
+use crate::domain::compare::compare;
+use crate::engine::compare_platform::{ACTIONS, Sources, read_both};
+use crate::lab::model::{Platform, World};
+use crate::lab::scenario::Scenario;
+use crate::plan::model::Plan;
+use crate::port::{ClusterObjects, ClusterPlatform};
+
+const EKS_NAMES: [(&str, &str); 2] = [("a", "alpha-kr-a"), ("b", "alpha-kr-b")];
+
+fn plan() -> Plan {
+    let text = std::fs::read("plans/alpha-webapp.yaml").expect("the plan should be readable");
+    crate::plan::lint("plan.yaml", &text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Compares the clusters of a lab whose platforms are changed. Returns the codes, and the calls of AWS.
+async fn compared(change: fn(&mut Platform, &mut Platform)) -> (Vec<Code>, BTreeSet<String>) {
+    let begin: Timestamp = "2026-11-20T09:00:00Z".parse().expect("the time should be valid");
+    let plan = plan();
+    let mut world = World::new(&plan, &Scenario::default(), 1, begin).expect("the lab should be built");
+    let [old, new] = world.platforms();
+    change(old, new);
+    let lab = VirtualLab::start(world, LabClock::new(begin, 1.0));
+    let config = aws::config(&lab.aws_settings()).await;
+    let mut connected = Vec::new();
+    for (cluster, name) in EKS_NAMES {
+        let transport = Some(lab.kube_transport(cluster));
+        let objects = eks::connect(&config, name, transport).await.expect("the cluster should be reachable");
+        connected.push((objects, EksPlatform::new(&config, name, &plan.account_id, lab.aws_connector())));
+    }
+    let sources = |at: usize| Sources {
+        objects: Ok(&connected[at].0 as &dyn ClusterObjects),
+        platform: Some(&connected[at].1 as &dyn ClusterPlatform),
+    };
+    let (from, to) = read_both(&plan, sources(0), sources(1), begin).await;
+    let findings = compare(&plan, &from, &to);
+    let role = connected[1].1.trust_policy("arn:aws:iam::123456789012:role/x").await;
+    assert!(role.expect("the role should be readable").is_some());
+    let calls = lab.model().call(|world, _| {
+        let calls = world.calls().iter().filter(|call| ["eks", "iam", "ec2"].contains(&&*call.service));
+        calls.map(|call| format!("{}:{}", call.service, call.operation)).collect()
+    });
+    lab.stop().await;
+    (findings.iter().map(|finding| finding.code).collect(), calls)
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_clusters_of_a_lab_have_no_finding_and_the_calls_are_those_of_the_policy() {
+    let (codes, calls) = compared(|_, _| {}).await;
+    assert_eq!(codes, []);
+    assert_eq!(calls, ACTIONS.map(str::to_owned).into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_difference_in_aws_has_its_finding() {
+    let differences: [(Code, fn(&mut Platform, &mut Platform)); 5] = [
+        (Code::CUT101, |_, new| new.support_days = 20),
+        (Code::CUT104, |_, new| new.addons[0].status = "DEGRADED"),
+        (Code::CUT105, |_, new| new.addons[0].version = "v0.1.0-eksbuild.1".to_owned()),
+        (Code::CUT106, |_, new| new.addons.retain(|addon| addon.name != "aws-ebs-csi-driver")),
+        (Code::CUT112, |old, _| old.deprecations[0].agent = Some("flux/v2".to_owned())),
+    ];
+    for (code, change) in differences {
+        assert_eq!(compared(change).await.0, [code]);
+    }
+}
