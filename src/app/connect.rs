@@ -45,12 +45,13 @@ pub fn reads() -> &'static ReadPacer {
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     plan_secrets::remember(plan);
     let config = aws_config(Some(&plan.region)).await;
-    let clusters = clusters(plan, &config);
+    let (clusters, objects) = (clusters(plan, &config), objects(plan, &config));
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
     let hooks = Arc::new(hook::HookRunner::in_folder(Folder::of(plan)));
     Ports {
         balancer: LoadBalancerApi::new(Alb::new(&config)),
         clusters,
+        objects,
         metrics,
         hooks,
         clock: Arc::new(clock::SystemClock),
@@ -66,7 +67,7 @@ pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let balancer = LoadBalancerApi::new(Alb::new(&config));
     let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));
     let (clusters, clock, reads) = (BTreeMap::new(), Arc::new(clock::SystemClock), reads().clone());
-    Ports { balancer, clusters, metrics, hooks, clock, reads, store }
+    Ports { balancer, clusters, objects: BTreeMap::new(), metrics, hooks, clock, reads, store }
 }
 
 /// Creates the clusters of a plan. Each connects at its first call.
@@ -88,9 +89,18 @@ async fn connect_cluster(access: ClusterAccess, config: SdkConfig) -> Result<Arc
     Ok(Arc::new(kubernetes(&access, &config).await?))
 }
 
-/// Connects to a cluster for reads of any kind of object.
-pub async fn objects_of(access: &ClusterAccess, config: &SdkConfig) -> Result<Arc<dyn ClusterObjects>, Unreadable> {
-    Ok(Arc::new(kubernetes(access, config).await?))
+/// Creates the objects of the clusters of a plan, for a comparison. Each connects at its first read.
+pub fn objects(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn ClusterObjects>> {
+    let reached = plan.clusters.iter().filter(|cluster| !matches!(cluster.access, ClusterAccess::None));
+    let of = |access: &ClusterAccess| -> Arc<dyn ClusterObjects> {
+        let (access, config) = (access.clone(), config.clone());
+        Arc::new(kube::LazyObjects::new(Box::new(move || Box::pin(connect_objects(access.clone(), config.clone())))))
+    };
+    reached.map(|cluster| (cluster.name.clone(), of(&cluster.access))).collect()
+}
+
+async fn connect_objects(access: ClusterAccess, config: SdkConfig) -> Result<Arc<dyn ClusterObjects>, Unreadable> {
+    Ok(Arc::new(kubernetes(&access, &config).await?))
 }
 
 async fn kubernetes(access: &ClusterAccess, config: &SdkConfig) -> Result<kube::K8s, Unreadable> {

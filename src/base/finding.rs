@@ -182,6 +182,7 @@ codes! {
         CUT309 Warning "a break-glass script put the traffic back";
         CUT310 Info "a gate that compares the clusters guards nothing while the new one has all traffic";
         CUT311 Info "a step lowers the share of the new cluster";
+        CUT320 Info "the clusters are not compared, because the plan has no compare gate";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";

@@ -8,6 +8,7 @@ mod error;
 pub mod job;
 pub mod kubeconfig;
 mod lazy;
+mod lazy_objects;
 mod namespace;
 mod objects;
 mod plugin;
@@ -35,6 +36,7 @@ pub use connect::{connect_over, from_context, from_kubeconfig};
 pub use error::NoToken;
 pub(crate) use error::read as unreadable;
 pub use lazy::LazyCluster;
+pub use lazy_objects::LazyObjects;
 
 use namespace::NamespaceObjects;
 

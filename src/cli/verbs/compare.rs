@@ -1,17 +1,20 @@
 //! `cutover compare`: reads both clusters and shows whether the new cluster is fit to take over. Changes nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::app::exit::{Exit, Failure};
 use crate::app::{connect, find};
 use crate::base::finding::Finding;
-use crate::cli::args::{Global, Output, help_text};
+use crate::cli::args::{Global, Output, help_text, value};
 use crate::cli::render::compare as render;
+use crate::cli::render::compare::watch::{self, Change};
+use crate::cli::signals::Signals;
 use crate::cli::term;
 use crate::domain::compare::compare;
-use crate::domain::traffic::Unreadable;
 use crate::engine::compare as facts;
 use crate::plan::model::{ClusterName, Plan};
 use crate::port::ClusterObjects;
@@ -20,36 +23,57 @@ use crate::port::ClusterObjects;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("Examples:
   cutover compare plan.yaml
-  cutover compare plan.yaml --output markdown   for a pull request",
+  cutover compare plan.yaml --output markdown   for a pull request
+  cutover compare plan.yaml --watch             until ^C: what is new, what is gone",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused]))]
 pub struct Compare {
     /// Plan file, `-` for stdin
     pub plan: String,
+    /// Compare again after each interval until ^C, and show what is new and what is gone [default interval: 1m]
+    #[arg(long, short, value_name = "INTERVAL", value_parser = value::duration, num_args = 0..=1,
+        default_missing_value = "1m")]
+    pub watch: Option<Duration>,
 }
 
 /// Runs `cutover compare`.
 pub async fn run(global: &Global, args: &Compare) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
-    let findings = Box::pin(findings(&plan)).await;
+    let config = connect::aws_config(Some(&plan.region)).await;
+    let objects = connect::objects(&plan, &config);
+    let mut findings = read(&plan, &objects).await;
+    let style = term::style(global.color);
     let text = match global.output {
-        Output::Text => render::text(&plan, &findings, &term::style(global.color)),
+        Output::Text => render::text(&plan, &findings, &style),
         Output::Markdown => render::markdown(&plan, &findings),
         Output::Json => render::json(&plan, &findings),
     };
     let _ = term::print(text.trim_end());
-    Ok(findings.iter().find(|finding| finding.refuses()).map_or(Exit::Done, |finding| finding.code.source().into()))
+    let Some(interval) = args.watch else { return Ok(exit_of(&findings)) };
+    let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            () = signals.next() => return Ok(exit_of(&findings)),
+        }
+        let now = read(&plan, &objects).await;
+        let change = Change::between(&findings, &now);
+        let text = match global.output {
+            Output::Json => watch::json(&plan, &change, &now),
+            Output::Text | Output::Markdown => watch::text(&plan, &change, &now, &style, jiff::Timestamp::now()),
+        };
+        if !text.is_empty() {
+            let _ = term::print(text.trim_end());
+        }
+        findings = now;
+    }
 }
 
-async fn findings(plan: &Plan) -> Vec<Finding> {
-    let config = connect::aws_config(Some(&plan.region)).await;
-    let read = async |cluster: &ClusterName| {
-        let access = plan.clusters.iter().find(|known| known.name == *cluster).map(|known| &known.access);
-        let reader: Result<Arc<dyn ClusterObjects>, Unreadable> = match access {
-            Some(access) => connect::objects_of(access, &config).await,
-            None => Err(Unreadable::Setup("the plan has no such cluster".to_owned())),
-        };
-        facts::read(plan, cluster, reader.as_deref().map_err(Clone::clone)).await
-    };
-    let (from, to) = futures::join!(read(&plan.strategy.from), read(&plan.strategy.to));
+/// Returns the exit code of a comparison.
+fn exit_of(findings: &[Finding]) -> Exit {
+    findings.iter().find(|finding| finding.refuses()).map_or(Exit::Done, |finding| finding.code.source().into())
+}
+
+async fn read(plan: &Plan, objects: &BTreeMap<ClusterName, Arc<dyn ClusterObjects>>) -> Vec<Finding> {
+    let (from, to) = Box::pin(facts::read_both(plan, objects)).await;
     compare(plan, &from, &to)
 }

@@ -3,33 +3,59 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::facts::{KINDS, KindApi};
+use super::facts::{ClusterFacts, KINDS, KindApi};
 use crate::base::finding::{Code, Finding};
 use crate::domain::traffic::Unreadable;
+
+/// A fact of a cluster that could not be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unknown {
+    /// The permission that the read needs, such as `list nodes`.
+    pub what: String,
+    /// The object, if the read is about one object.
+    pub object: Option<String>,
+    /// Why the read failed.
+    pub why: Unreadable,
+}
+
+/// Returns the facts of a cluster that could not be read.
+pub fn each(cluster: &ClusterFacts) -> Vec<Unknown> {
+    let mut found = Vec::new();
+    let mut add = |what: String, object: Option<String>, why: &Unreadable| {
+        found.push(Unknown { what, object, why: why.clone() });
+    };
+    if let Err(why) = &cluster.version {
+        add("get /version".to_owned(), None, why);
+    }
+    if let Err(why) = &cluster.served {
+        add("get /apis".to_owned(), None, why);
+    }
+    for (kind, objects) in &cluster.objects {
+        if let (Some(api), Err(why)) = (KINDS.iter().find(|api| api.kind == *kind), objects) {
+            add(KindApi::permission(api), None, why);
+        }
+    }
+    for ((namespace, name), keys) in &cluster.secrets {
+        if let Err(why) = keys {
+            add("get secrets".to_owned(), Some(format!("{namespace}/{name}")), why);
+        }
+    }
+    found
+}
 
 pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for cluster in [context.from, context.to] {
         let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut add = |what: String, why: &Unreadable| {
+        for Unknown { what, object, why } in each(cluster) {
             let why = match why {
                 Unreadable::Denied(_) => "the permission is missing".to_owned(),
                 other => other.to_string(),
             };
-            reasons.entry(why).or_default().push(what);
-        };
-        if let Err(why) = &cluster.version {
-            add("get /version".to_owned(), why);
-        }
-        if let Err(why) = &cluster.served {
-            add("get /apis".to_owned(), why);
-        }
-        for (kind, objects) in &cluster.objects {
-            if let (Some(api), Err(why)) = (KINDS.iter().find(|api| api.kind == *kind), objects) {
-                add(KindApi::permission(api), why);
+            let known = reasons.entry(why).or_default();
+            // One permission is named once, however many objects need it.
+            if object.is_none() || !known.contains(&what) {
+                known.push(what);
             }
-        }
-        if let Some(why) = cluster.secrets.values().find_map(|keys| keys.as_ref().err()) {
-            add("get secrets".to_owned(), why);
         }
         for (why, what) in reasons {
             let message = format!("{}: {}: {why}", cluster.name, what.join(", "));

@@ -27,7 +27,7 @@ use crate::adapter::clock::LabClock;
 use crate::domain::decide;
 use crate::domain::run::event::{ClientMeasurement, Event, MeasuredTime, StepType};
 use crate::plan::model::{ClusterName, Plan, Shares, Step};
-use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
+use crate::port::{Clock, Cluster, ClusterObjects, Hooks, LoadBalancerApi, Metrics};
 
 use adapters::Adapters;
 pub use timing::{APPROVAL_DELAY, LIVE_DURATION, length, speed};
@@ -73,6 +73,8 @@ pub struct RehearsalLab {
     pub balancer: LoadBalancerApi,
     /// The Kubernetes APIs of the clusters that the plan can access.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// The objects of these clusters, for the compare gate.
+    pub objects: BTreeMap<ClusterName, Arc<dyn ClusterObjects>>,
     /// The metrics for gates.
     pub metrics: Arc<dyn Metrics>,
     /// Simulated commands and hooks; nothing is executed.
@@ -106,7 +108,7 @@ impl RehearsalLab {
             options.rate.or(world.load().requests_per_second).map_or(live_load::DEFAULT_RATE, |rate| rate * speed);
         let clock = LabClock::new(start, speed);
         let lab = live::LiveLab::start(world, clock).await?;
-        let Adapters { balancer, clusters } = adapters::live(&plan, &lab, speed).await?;
+        let Adapters { balancer, clusters, objects } = adapters::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
         let traffic = live_load::LiveTraffic::start(
@@ -123,6 +125,7 @@ impl RehearsalLab {
             plan,
             balancer,
             clusters,
+            objects,
             metrics,
             hooks,
             clock,
@@ -153,7 +156,7 @@ impl RehearsalLab {
             .map_or(Pace::for_duration(timing::BIND_DURATION), Pace::fixed);
         let clock = LabClock::new(start, 1.0);
         let lab = virtual_time::VirtualLab::start(world, clock.clone());
-        let Adapters { balancer, clusters } = adapters::paused(&plan, &lab).await?;
+        let Adapters { balancer, clusters, objects } = adapters::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
         let clients = model.call(|world, _| Clients::for_world(world));
@@ -165,6 +168,7 @@ impl RehearsalLab {
             plan,
             balancer,
             clusters,
+            objects,
             metrics,
             hooks,
             clock: Arc::new(clock),

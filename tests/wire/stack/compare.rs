@@ -8,7 +8,7 @@ use crate::stack::fixture::{REPLICAS, StackFixture, until};
 use crate::stack::permissions::{self, role};
 
 /// The role that `compare` needs.
-const ROLE: &str = "examples/compare-role.yaml";
+pub const ROLE: &str = "examples/compare-role.yaml";
 
 /// A change of an object, which can be undone.
 enum Change {
@@ -36,7 +36,8 @@ fn delete(code: &'static str, path: &'static str) -> Difference {
     Difference { code, path, change: Change::Delete }
 }
 
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/NS/deployments/web";
+/// The path of the workload.
+pub const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/NS/deployments/web";
 
 /// A change of the only container of the workload.
 fn container(code: &'static str, field: &str, value: Value) -> Difference {
@@ -45,7 +46,8 @@ fn container(code: &'static str, field: &str, value: Value) -> Difference {
     merge(code, DEPLOYMENT, json!({"spec": {"template": {"spec": {"containers": [container]}}}}))
 }
 
-fn container_object() -> Value {
+/// Returns the only container of the workload.
+pub fn container_object() -> Value {
     json!({
         "name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}],
         "env": [{"name": "MODE", "value": "live"}],
@@ -56,7 +58,7 @@ fn container_object() -> Value {
 }
 
 /// Creates the platform of a cluster: what the differences change.
-fn create_platform(cluster: &Cluster, namespace: &str) {
+pub fn create_platform(cluster: &Cluster, namespace: &str) {
     let create = |path: &str, object: Value| cluster.api.create(&path.replace("NS", namespace), &object);
     cluster.api.merge("/api/v1/nodes/node-1", &json!({"metadata": {"labels": {"zone": "a"}}}));
     let status = json!({"status": {

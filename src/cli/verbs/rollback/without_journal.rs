@@ -292,6 +292,7 @@ async fn start_rollback(
     let mut ports = Ports {
         balancer: LoadBalancerApi::new(Alb::new(&config)),
         clusters: BTreeMap::new(),
+        objects: BTreeMap::new(),
         metrics: Arc::new(crate::adapter::metric::NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),
