@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::platform::EksPlatform;
 use crate::adapter::aws::{SdkConfig, eks};
@@ -14,7 +17,7 @@ use crate::engine::Ports;
 use crate::engine::inventory::ReadPacer;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
-use crate::port::{Cluster, ClusterObjects, ClusterPlatform, LoadBalancerApi};
+use crate::port::{Cluster, ClusterConnections, ClusterObjects, ClusterPlatform, ComparedCluster, LoadBalancerApi};
 
 /// Loads the AWS configuration by the SDK's standard provider chain, for this region; `None` means the region of the
 /// chain.
@@ -49,12 +52,13 @@ pub fn reads() -> &'static ReadPacer {
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     plan_secrets::remember(plan);
     let config = aws_config(Some(&plan.region)).await;
-    let clusters = clusters(plan, &config);
+    let (clusters, compared) = (clusters(plan, &config), compared(plan, &config));
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
     let hooks = Arc::new(hook::HookRunner::in_folder(Folder::of(plan)));
     Ports {
         balancer: LoadBalancerApi::new(Alb::new(&config)),
         clusters,
+        compared,
         metrics,
         hooks,
         clock: Arc::new(clock::SystemClock),
@@ -70,7 +74,7 @@ pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let balancer = LoadBalancerApi::new(Alb::new(&config));
     let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));
     let (clusters, clock, reads) = (BTreeMap::new(), Arc::new(clock::SystemClock), reads().clone());
-    Ports { balancer, clusters, metrics, hooks, clock, reads, store }
+    Ports { balancer, clusters, compared: BTreeMap::new(), metrics, hooks, clock, reads, store }
 }
 
 /// Creates the clusters of a plan. Each connects at its first call.
@@ -92,29 +96,57 @@ async fn connect_cluster(access: ClusterAccess, config: SdkConfig) -> Result<Arc
     Ok(Arc::new(kubernetes(&access, &config).await?))
 }
 
-/// Connects to a cluster for reads of any kind of object.
-pub async fn objects_of(access: &ClusterAccess, config: &SdkConfig) -> Result<Arc<dyn ClusterObjects>, Unreadable> {
-    Ok(Arc::new(kubernetes(access, config).await?))
+/// Creates the clusters of a plan for a comparison. Each connects when it is compared first.
+pub fn compared(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn ComparedCluster>> {
+    let reached = plan.clusters.iter().filter(|cluster| !matches!(cluster.access, ClusterAccess::None));
+    let of = |access: &ClusterAccess| LazyComparedCluster {
+        access: access.clone(),
+        account: plan.account_id.clone(),
+        config: config.clone(),
+        connected: OnceCell::new(),
+    };
+    reached.map(|cluster| (cluster.name.clone(), Arc::new(of(&cluster.access)) as _)).collect()
 }
 
-/// Returns what AWS knows of a cluster; `None`: the cluster is not known to be an EKS cluster. `eks_name`: the name and
-/// the region of the cluster in EKS, if its access tells them.
-pub fn platform_of(
-    plan: &Plan,
-    access: &ClusterAccess,
-    eks_name: Option<(String, Option<String>)>,
-    config: &SdkConfig,
-) -> Option<Arc<dyn ClusterPlatform>> {
-    let (name, region) = match access {
-        ClusterAccess::Eks(name) => (name.clone(), None),
-        _ => eks_name?,
-    };
-    let config = match region {
-        Some(region) => config.to_builder().region(aws::Region::new(region)).build(),
-        None => config.clone(),
-    };
-    let connector = aws::connector(&Network::process());
-    Some(Arc::new(EksPlatform::new(&config, &name, &plan.account_id, connector)))
+/// A cluster that is connected when it is compared first, and again after a failure.
+struct LazyComparedCluster {
+    access: ClusterAccess,
+    account: String,
+    config: SdkConfig,
+    connected: OnceCell<ClusterConnections>,
+}
+
+#[async_trait]
+impl ComparedCluster for LazyComparedCluster {
+    async fn connect(&self) -> ClusterConnections {
+        let connect = || async {
+            match kubernetes(&self.access, &self.config).await {
+                Ok(cluster) => {
+                    let platform = self.platform(cluster.eks_name());
+                    Ok(ClusterConnections { objects: Ok(Arc::new(cluster)), platform })
+                }
+                Err(why) => Err(ClusterConnections { objects: Err(why), platform: self.platform(None) }),
+            }
+        };
+        self.connected.get_or_try_init(connect).await.cloned().unwrap_or_else(|failed| failed)
+    }
+}
+
+impl LazyComparedCluster {
+    /// Returns what AWS knows of the cluster; `None` if the cluster is not known to be an EKS cluster. `eks_name` is the
+    /// name and the region of the cluster in EKS, if its kubeconfig has them.
+    fn platform(&self, eks_name: Option<(String, Option<String>)>) -> Option<Arc<dyn ClusterPlatform>> {
+        let (name, region) = match &self.access {
+            ClusterAccess::Eks(name) => (name.clone(), None),
+            _ => eks_name?,
+        };
+        let config = match region {
+            Some(region) => self.config.to_builder().region(aws::Region::new(region)).build(),
+            None => self.config.clone(),
+        };
+        let connector = aws::connector(&Network::process());
+        Some(Arc::new(EksPlatform::new(&config, &name, &self.account, connector)))
+    }
 }
 
 async fn kubernetes(access: &ClusterAccess, config: &SdkConfig) -> Result<kube::K8s, Unreadable> {

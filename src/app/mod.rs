@@ -3,6 +3,7 @@
 //! through [`surface::Surface`]. Code here uses no module of a surface, and does not decide what a run does next.
 
 pub mod break_glass;
+pub mod comparison;
 pub mod connect;
 pub mod done;
 pub mod drive;

@@ -56,6 +56,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         | Event::Baked { .. }
         | Event::GateMeasured { .. }
         | Event::VerdictChanged { .. }
+        | Event::Compared(_)
         | Event::Ramped { .. }
         | Event::HookStarted { .. }
         | Event::HookEnded { .. }

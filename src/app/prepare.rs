@@ -1,5 +1,6 @@
 //! Prepares a run before the first write: reads the facts, runs the preflight, and builds the event `started`.
 
+use super::comparison;
 use super::exit::{Exit, Failure};
 use crate::adapter::notify::known_failure;
 use crate::base::finding::Severity;
@@ -31,7 +32,8 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
         desired_split::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
     let clusters = clusters_with_retries(&ports.clusters, &ports.clock);
     let facts = gather_at(plan, live, &*ports.balancer.inventory, &*ports.balancer.traffic, &clusters);
-    let mut facts = ports.reads.read(expected_calls(plan), facts).await;
+    let facts = ports.reads.read(expected_calls(plan), facts);
+    let (mut facts, comparison) = futures::join!(facts, comparison::before_run(plan, ports));
     facts.reading_ended = ports.reads.ended_early();
     let now = ports.clock.now();
     facts.gate_answers = gate_answers(plan, &facts.selection, &*ports.metrics, now).await;
@@ -40,7 +42,8 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     let selection = &facts.selection;
     let calls = describe_calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
     let observation_cost = Some((calls, poll_interval(calls, plan.api_budget.unwrap_or(OBSERVE_BUDGET))));
-    let report = CheckReport { observation_cost, ..CheckReport::new(plan, &facts, findings, now) };
+    let mut report = CheckReport { observation_cost, ..CheckReport::new(plan, &facts, findings, now) };
+    comparison.add_to(&mut report);
     Preparation { facts, report }
 }
 

@@ -183,6 +183,7 @@ codes! {
         CUT310 Info "a gate that compares the clusters guards nothing while the new one has all traffic";
         CUT311 Info "a step lowers the share of the new cluster";
         CUT312 Error "the plan is done: its newest run has completed";
+        CUT320 Info "the clusters are not compared, because the plan has no compare gate";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";

@@ -71,6 +71,7 @@ pub fn plan() -> Plan {
             observe_every: None,
             hours: crate::base::hours::Hours::default(),
             gates: gates(),
+            compare: None,
             metrics: Vec::new(),
             hooks: Vec::new(),
             start: Some(shares(100, 0)),

@@ -43,7 +43,7 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{IllegalEvent, State};
 use crate::plan::model::ClusterName;
 use crate::port::store::{Store, StoreError};
-use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
+use crate::port::{Clock, Cluster, ComparedCluster, Hooks, LoadBalancerApi, Metrics};
 
 pub use limit::{OBSERVE_BUDGET, poll_interval};
 pub use marker::MarkerError;
@@ -59,6 +59,8 @@ pub struct Ports {
     pub balancer: LoadBalancerApi,
     /// The clusters that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// These clusters for the compare gate.
+    pub compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
     /// The sources of the metric gates.
     pub metrics: Arc<dyn Metrics>,
     /// Runs the commands and hooks of the plan.

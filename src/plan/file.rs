@@ -265,6 +265,16 @@ record! {
         target_health "targetHealth": optional TargetHealth = {},
         /// Gates on metrics, probes and commands.
         metrics "metrics": optional Vec<Placed<MetricGate>> = [],
+        /// The comparison of both clusters before a raise; `{}` has the defaults. Omitted: the clusters are not compared.
+        compare "compare": optional CompareGate,
+    }
+
+    /// A comparison of both clusters. No share of the new cluster rises while the comparison has an error.
+    CompareGate as "`compare`" {
+        /// Maximum age of the facts about the clusters; at least 1m. Older facts are read again before a raise.
+        every "every": optional Period = "10m",
+        /// Findings of the comparison that hold no raise.
+        ignore "ignore": optional Vec<Placed<Accept>> = [],
     }
 
     /// A metric gate: a source of values, and a condition for them. When the shares change, its measurements begin
@@ -499,7 +509,7 @@ record! {
     }; at_most CUT020 ["duration", "approval"]
 
     /// A finding that this plan accepts.
-    Accept as "an entry of `accept`" {
+    Accept as "an entry of `accept` or `ignore`" {
         /// The code of the finding, such as `CUT042`.
         code "code": required CodeName,
         /// The object of the finding, for a finding of `compare`, such as `shop/checkout`. The default is every object.

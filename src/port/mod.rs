@@ -5,6 +5,7 @@
 mod balancer;
 mod clock;
 mod cluster;
+mod compared;
 mod error;
 mod hooks;
 mod inventory;
@@ -19,6 +20,7 @@ mod traffic;
 pub use balancer::LoadBalancerApi;
 pub use clock::Clock;
 pub use cluster::{Cluster, EndpointReport};
+pub use compared::{ClusterConnections, ComparedCluster};
 pub use error::WriteError;
 pub use hooks::Hooks;
 pub use inventory::{Caller, Detail, Groups, Inventory};

@@ -138,7 +138,7 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
 }
 
 /// The waits for gates, before anything moves.
-const GATES: [WaitReason; 2] = [WaitReason::RaiseGate, WaitReason::MetricGate];
+const GATES: [WaitReason; 3] = [WaitReason::RaiseGate, WaitReason::MetricGate, WaitReason::Compare];
 
 fn waits_for(view: &RunView, reasons: &[WaitReason]) -> bool {
     view.waits.iter().any(|wait| reasons.contains(&wait.reason))

@@ -7,6 +7,7 @@ mod addons;
 mod context;
 mod dry_run;
 pub mod facts;
+pub mod gate;
 mod identity;
 mod insights;
 mod normal;
@@ -26,9 +27,10 @@ mod unknown;
 mod versions;
 mod workloads;
 
-use crate::base::finding::Finding;
+use crate::base::finding::{Finding, Source};
 use crate::domain::compare::context::Context;
 use crate::domain::compare::facts::ClusterFacts;
+use crate::domain::preflight::Acceptance;
 use crate::plan::model::Plan;
 
 pub use dry_run::candidates;
@@ -59,12 +61,7 @@ pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Findi
     for rule in rules {
         rule(&context, &mut findings);
     }
-    for finding in &mut findings {
-        let accepts = plan.accept.iter().filter(|accept| accept.code == finding.code.name());
-        let mut fitting =
-            accepts.filter(|accept| accept.object.as_ref().is_none_or(|object| *object == finding.subject));
-        finding.accepted = fitting.next().map(|accept| accept.reason.clone());
-    }
+    Acceptance { field: "accept", entries: &plan.accept, source: Source::Compare }.apply(&mut findings);
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)).then(a.subject.cmp(&b.subject)));
     findings.dedup();
     findings

@@ -1,49 +1,74 @@
 //! Reports what could not be read, with the permission that is missing. An unknown fact is never reported as equal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::facts::{Candidate, KINDS, KindApi};
+use super::facts::{Candidate, ClusterFacts, KINDS, KindApi};
 use super::identity;
 use super::platform::PlatformFacts;
 use crate::base::finding::{Code, Finding};
 use crate::domain::traffic::Unreadable;
 
+/// A fact of a cluster that could not be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unknown {
+    /// The permission that the read needs, such as `list nodes`.
+    pub what: String,
+    /// The object, if the read is about one object.
+    pub object: Option<String>,
+    /// Why the read failed.
+    pub why: Unreadable,
+}
+
+/// Returns the facts of a cluster that could not be read.
+pub fn each(cluster: &ClusterFacts) -> Vec<Unknown> {
+    let mut found = Vec::new();
+    let mut add = |what: String, object: Option<String>, why: &Unreadable| {
+        found.push(Unknown { what, object, why: why.clone() });
+    };
+    if let Err(why) = &cluster.version {
+        add("get /version".to_owned(), None, why);
+    }
+    if let Err(why) = &cluster.served {
+        add("get /apis".to_owned(), None, why);
+    }
+    for (kind, objects) in &cluster.objects {
+        if let (Some(api), Err(why)) = (KINDS.iter().find(|api| api.kind == *kind), objects) {
+            add(KindApi::permission(api), None, why);
+        }
+    }
+    for ((namespace, name), keys) in &cluster.secrets {
+        if let Err(why) = keys {
+            add("get secrets".to_owned(), Some(format!("{namespace}/{name}")), why);
+        }
+    }
+    for unread in cluster.platform.iter().flat_map(PlatformFacts::unread) {
+        add(unread.action.to_owned(), None, &unread.why);
+    }
+    for (candidate, result) in &cluster.dry_runs {
+        if let Err(why) = result {
+            let object = format!("{}/{}", candidate.namespace, candidate.name);
+            add(format!("{} (a dry-run)", Candidate::permission(candidate.kind)), Some(object), why);
+        }
+    }
+    found
+}
+
 pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for cluster in [context.from, context.to] {
         let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut add = |what: String, why: &Unreadable| {
+        for Unknown { what, object, why } in each(cluster) {
             let why = match why {
                 Unreadable::Denied(_) => "the permission is missing".to_owned(),
                 other => other.to_string(),
             };
-            reasons.entry(why).or_default().push(what);
-        };
-        if let Err(why) = &cluster.version {
-            add("get /version".to_owned(), why);
-        }
-        if let Err(why) = &cluster.served {
-            add("get /apis".to_owned(), why);
-        }
-        for (kind, objects) in &cluster.objects {
-            if let (Some(api), Err(why)) = (KINDS.iter().find(|api| api.kind == *kind), objects) {
-                add(KindApi::permission(api), why);
+            let known = reasons.entry(why).or_default();
+            // One permission is named once, however many objects need it.
+            if object.is_none() || !known.contains(&what) {
+                known.push(what);
             }
         }
-        if let Some(why) = cluster.secrets.values().find_map(|keys| keys.as_ref().err()) {
-            add("get secrets".to_owned(), why);
-        }
-        for unread in cluster.platform.iter().flat_map(PlatformFacts::unread) {
-            add(unread.action.to_owned(), &unread.why);
-        }
-        for (candidate, result) in &cluster.dry_runs {
-            if let Err(why) = result {
-                add(format!("{} (a dry-run)", Candidate::permission(candidate.kind)), why);
-            }
-        }
-        for (why, mut what) in reasons {
-            let mut done = BTreeSet::new();
-            what.retain(|what| done.insert(what.clone()));
+        for (why, what) in reasons {
             let message = format!("{}: {}: {why}", cluster.name, what.join(", "));
             let help = "what this would show is unknown, not fine: grant the permission (`cutover help compare`)";
             findings.push(Finding::new(Code::CUT190, cluster.name.clone(), message).help(help));

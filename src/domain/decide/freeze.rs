@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::decision::Decision;
-use super::{bake, desired_split, drift_text, gates, guard, newer};
+use super::{bake, comparison, desired_split, drift_text, gates, guard, newer};
 use crate::base::time::later;
 use crate::domain::health::gate::GuardVerdict;
 use crate::domain::run::event::{Event, FreezeReason, Wait, WaitReason};
@@ -104,7 +104,9 @@ fn reassert(c: &Context<'_>) -> Option<Decision> {
         }
     };
     let routes: Vec<_> = routes.filter_map(|r| Some((r, wanted(r)?))).collect();
-    gates::unmet_raise_gates(c, &gates::raised_groups(c.state, &routes), c.state.step)
+    let groups = gates::raised_groups(c.state, &routes);
+    gates::unmet_raise_gates(c, &groups, c.state.step)
+        .or_else(|| Some(Decision::Wait(vec![comparison::unmet(c, &groups)?])))
         .or_else(|| gates::batch_over(c.state, routes))
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::{carrying, context, desired_split};
+use super::{carrying, comparison, context, desired_split};
 use crate::domain::metric::gate::{self as metric, GateContext, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::judge::{ClusterNames, GateResult, Verdict};
 use crate::domain::run::event::{Event, Wait, WaitReason};
@@ -149,7 +149,8 @@ pub fn verdicts_in_words(c: &Context<'_>) -> String {
         GateResult::Fail => "fails",
     };
     let gates = in_force(c.plan, c.state).into_iter().filter(|gate| !gate.dry_run);
-    gates.map(|gate| format!("; gate {} {}", gate.name, word(gate))).collect::<Vec<_>>().concat()
+    let metrics = gates.map(|gate| format!("; gate {} {}", gate.name, word(gate))).collect::<Vec<_>>().concat();
+    metrics + &comparison::in_words(c)
 }
 
 /// Returns the name of the first guard that failed, and why.

@@ -7,6 +7,7 @@ mod bake;
 mod call;
 mod carrying;
 mod chunk_gate;
+pub mod comparison;
 mod context;
 mod decision;
 pub mod desired_split;

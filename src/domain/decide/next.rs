@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions};
-use super::{freeze, guard, metrics, newer, reconcile, retire, rollback, step_exit, steps};
+use super::{comparison, freeze, guard, metrics, newer, reconcile, retire, rollback, step_exit, steps};
 use crate::domain::run::event::StopReason;
 use crate::domain::run::observation::Marker;
 use crate::domain::run::state::Phase;
@@ -34,7 +34,7 @@ fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         let newer = newer::wait(c.plan, c.state).map(|wait| Decision::Wait(vec![wait]));
         return newer.unwrap_or_else(|| retire::decide(c));
     }
-    let verdict_changes = metrics::verdict_changes(c);
+    let verdict_changes: Vec<_> = metrics::verdict_changes(c).into_iter().chain(comparison::change(c)).collect();
     if !verdict_changes.is_empty() {
         return Decision::Record(verdict_changes);
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions};
-use super::{bake, guard, metrics, newer, steps, way_back};
+use super::{bake, comparison, guard, metrics, newer, steps, way_back};
 use crate::domain::health::gate::GuardVerdict;
 use crate::domain::run::event::{FreezeReason, StopReason, Wait, WaitReason};
 use crate::domain::run::observation::Observed;
@@ -81,6 +81,7 @@ fn in_progress(c: &Context<'_>, stops_at: Timestamp, waits: &[Wait]) -> bool {
         || (c.state.phase == Phase::Retiring && can_raise)
         || open
         || waits()
+        || comparison::is_reading(c)
         || failing()
         || (can_raise && (measuring() || steps::is_in_progress(c)))
 }
@@ -99,6 +100,7 @@ fn needs_observer(reason: WaitReason, frozen: bool) -> bool {
         WaitReason::Unreadable => !frozen,
         WaitReason::RaiseGate
         | WaitReason::MetricGate
+        | WaitReason::Compare
         | WaitReason::Window
         | WaitReason::Bake
         | WaitReason::Approval

@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
 use super::{
-    bake, desired_split, drift_text, failure, gates, guard, hooks, hours, metrics, newer, routes_check, step_text,
+    bake, comparison, desired_split, drift_text, failure, gates, guard, hooks, hours, metrics, newer, routes_check,
+    step_text,
 };
 use crate::base::duration;
 use crate::base::time::later;
@@ -230,8 +231,12 @@ fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>,
 
 /// Writes the pending routes if the raised groups are ready.
 fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Decision {
+    if let Some(waits) = compare_waits(c, &pending) {
+        return Decision::Wait(waits);
+    }
     // The rate limit makes the writes of many routes slow. A step is late only if the time-out passed without a write.
     let progress = c.state.first_write.map(|first| c.state.last_applied.map_or(first, |last| first.max(last)));
+    let progress = progress.map(|last| last.max(c.state.raises_compared_since));
     if progress.is_some_and(|last| later(last, c.plan.strategy.gates.timeout) <= c.now) {
         let (route, _) = &pending[0];
         return failure::write_failed(
@@ -288,6 +293,19 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
             open,
         )
     })
+}
+
+/// Returns the wait for the comparison of both clusters, followed by the other gates that do not pass. The time-outs of
+/// the gates do not run meanwhile. `None`: the comparison allows the step, or the hours of the plan do not.
+fn compare_waits(c: &Context<'_>, pending: &[(&Route, Split)]) -> Option<Vec<Wait>> {
+    let groups = gates::raised_groups(c.state, pending);
+    let compare = comparison::unmet(c, &groups).filter(|_| first_write_wait(c).is_none())?;
+    let others = match gates::unmet_raise_gates(c, &groups, c.state.step) {
+        Some(Decision::Wait(waits)) => waits,
+        _ => Vec::new(),
+    };
+    let metrics = if c.state.first_write.is_none() { metrics::unmet_metric_gates(c) } else { Vec::new() };
+    Some([vec![compare], others, metrics].concat())
 }
 
 /// Returns why the first write of the current step must wait for a window, although the step has started: the gate took

@@ -24,13 +24,13 @@ mod waits;
 mod workloads;
 mod zones;
 
-pub use accept::ACCEPTABLE_ERRORS;
+pub use accept::{ACCEPTABLE_ERRORS, Acceptance};
 
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use crate::base::finding::{Code, Finding};
+use crate::base::finding::{Code, Finding, Source};
 use crate::domain::preflight::context::Context;
 use crate::domain::preflight::facts::Facts;
 use crate::plan::model::Plan;
@@ -68,7 +68,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     once::merge_credentials(facts, &mut findings);
     once::merge_ended_reading(facts, &mut findings);
     once::merge_equal(&mut findings);
-    accept::apply_accept(plan, &mut findings);
+    Acceptance { field: "accept", entries: &plan.accept, source: Source::Preflight }.apply(&mut findings);
     findings.sort_by_key(|finding| (Reverse(finding.severity), place_of_cause(finding.code)));
     findings
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::comparison::Compared;
 use super::event::{Started, Wait};
 use crate::base::number::count;
 use crate::base::time::signed;
@@ -87,6 +88,8 @@ pub struct Observed {
     pub lock_warning: Option<String>,
     /// The zones in which each group has had targets.
     pub zones: BTreeMap<String, BTreeSet<String>>,
+    /// The last comparison of both clusters.
+    pub compared: Option<Compared>,
     /// Why bindings could not be created at the last attempt. Cleared before the next attempt.
     pub binding_waits: Vec<Wait>,
     /// The routes whose writes are rejected repeatedly, each with the reason.
@@ -125,6 +128,7 @@ impl Observed {
             marker_at: Timestamp::MIN,
             lock_warning: None,
             zones: BTreeMap::new(),
+            compared: None,
             binding_waits: Vec::new(),
             rejected_writes: BTreeMap::new(),
             gaps: Vec::new(),

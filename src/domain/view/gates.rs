@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::base::duration;
 use crate::base::number::{measured, percent};
-use crate::domain::decide::{Context, desired_split, metrics};
+use crate::domain::decide::{Context, comparison as gate, desired_split, metrics};
 use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
+use crate::domain::view::comparison;
 use crate::plan::model::metric::{ErrorRate, GateCondition, GateScope, Latency, MetricGate};
 use crate::plan::model::{OnFailure, Plan};
 
@@ -83,8 +85,9 @@ impl GateView {
 
 /// The gates of a plan, each with what its source answered.
 pub fn lines<'a>(plan: &Plan, answer: impl Fn(&str) -> Option<&'a MeasuredValue>) -> Vec<GateLine> {
-    let gates = plan.strategy.metrics.iter();
-    gates.map(|gate| line(plan, gate, answer(&gate.name).map(|seen| answer_text(plan, seen)))).collect()
+    let metrics = plan.strategy.metrics.iter();
+    let metrics = metrics.map(|gate| line(plan, gate, answer(&gate.name).map(|seen| answer_text(plan, seen))));
+    compare_line(plan).into_iter().chain(metrics).collect()
 }
 
 fn line(plan: &Plan, gate: &MetricGate, answer: Option<String>) -> GateLine {
@@ -104,7 +107,7 @@ fn line(plan: &Plan, gate: &MetricGate, answer: Option<String>) -> GateLine {
 
 /// The gates of a run with their verdicts; of a finished run those at its end.
 pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Timestamp) -> Vec<GateView> {
-    if plan.strategy.metrics.is_empty() {
+    if plan.strategy.metrics.is_empty() && plan.strategy.compare.is_none() {
         return Vec::new();
     }
     let over = state.finished.is_some();
@@ -136,7 +139,39 @@ pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Time
             verdict: verdict.map(|verdict| verdict.result),
         }
     };
-    plan.strategy.metrics.iter().map(view).collect()
+    compare_view(plan, state).into_iter().chain(plan.strategy.metrics.iter().map(view)).collect()
+}
+
+/// Returns the compare gate as the plan has it; `None` if the plan has none.
+fn compare_line(plan: &Plan) -> Option<GateLine> {
+    let gate = plan.strategy.compare.as_ref()?;
+    let every = duration::format_exact(gate.every);
+    Some(GateLine {
+        gate: comparison::NAME.to_owned(),
+        scope: String::new(),
+        source: "clusters".to_owned(),
+        condition: format!("no error in a comparison of {} and {}", plan.strategy.from, plan.strategy.to),
+        effect: format!("raises wait until it passes; the clusters are read again every {every}"),
+        answer: None,
+    })
+}
+
+/// Returns the compare gate of a run; `None` if the plan has none.
+fn compare_view(plan: &Plan, state: &State) -> Option<GateView> {
+    plan.strategy.compare.as_ref()?;
+    let in_force = gate::in_force(plan, state).is_some();
+    let last = state.comparison.as_ref();
+    Some(GateView {
+        gate: comparison::NAME.to_owned(),
+        in_force,
+        dry_run: false,
+        verdict: last.map(comparison::result),
+        why: match last {
+            Some(verdict) => comparison::text(verdict),
+            None if in_force => NOT_ASKED.to_owned(),
+            None => format!("{NOT_ASKED}: no step raises {} any more", plan.strategy.to),
+        },
+    })
 }
 
 /// A gate while shares are written and settle: the verdict of the shares before says nothing about the new ones.

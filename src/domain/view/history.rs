@@ -11,7 +11,7 @@ use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{Event, Record, Wait, WaitReason, WriteResult};
 use crate::domain::run::state::{Drift, IllegalEvent, Phase, Route, State};
 use crate::domain::traffic::RouteId;
-use crate::domain::view::gates;
+use crate::domain::view::{comparison, gates};
 use crate::plan::model::{ClusterName, Plan};
 
 /// The history of a run.
@@ -220,6 +220,10 @@ impl HistoryBuilder {
                 let gate = self.history.gates.entry(gate.clone()).or_default();
                 gate.verdicts.push((at, *call, why.clone()));
                 gate.dry_run = *dry_run;
+            }
+            Event::Compared(verdict) => {
+                let gate = self.history.gates.entry(comparison::NAME.to_owned()).or_default();
+                gate.verdicts.push((at, comparison::result(verdict), comparison::text(verdict)));
             }
             Event::TimedOut { step, .. } => {
                 self.step(*step, |s| s.operator_actions.push("not approved in time".into()));

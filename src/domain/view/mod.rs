@@ -2,6 +2,7 @@
 //! terminal.
 
 pub mod check;
+pub mod comparison;
 pub mod gates;
 pub mod history;
 pub mod hooks;

@@ -1,17 +1,20 @@
-//! Reads what AWS knows of a cluster, and the dry-runs, for a comparison. Do not judge them here.
+//! Reads the facts about both clusters for a comparison: what Kubernetes and AWS know, and the dry-runs. Do not judge them here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use futures::future::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::compare;
-use crate::domain::compare::facts::ClusterFacts;
+use crate::domain::compare::facts::{Candidate, ClusterFacts, DryRun};
 use crate::domain::compare::platform::{AwsFact, PlatformFacts, Support, Unread};
 use crate::domain::compare::{candidates, role_names};
 use crate::domain::traffic::Unreadable;
-use crate::plan::model::Plan;
-use crate::port::{ClusterObjects, ClusterPlatform};
+use crate::plan::model::{ClusterName, Plan};
+use crate::port::{ClusterConnections, ClusterObjects, ClusterPlatform, ComparedCluster};
 
 /// The maximum number of calls to an API that are sent at the same time.
 const MAX_PARALLEL: usize = 6;
@@ -30,32 +33,38 @@ pub const ACTIONS: [&str; 10] = [
     "iam:GetRole",
 ];
 
-/// The connections to one cluster.
-pub struct Sources<'a> {
-    /// The Kubernetes API, or the reason why there is no connection.
-    pub objects: Result<&'a dyn ClusterObjects, Unreadable>,
-    /// AWS; `None`: the cluster is not an EKS cluster.
-    pub platform: Option<&'a dyn ClusterPlatform>,
-}
-
-/// Reads the facts about the two clusters of a plan.
+/// Reads the facts about the two clusters of a plan: the cluster that loses traffic, then the cluster that gets it.
 pub async fn read_both(
     plan: &Plan,
-    from: Sources<'_>,
-    to: Sources<'_>,
+    compared: &BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
     now: Timestamp,
 ) -> (ClusterFacts, ClusterFacts) {
-    let new_objects = to.objects.clone().ok();
-    let (old, new) = futures::join!(read(plan, Side::Old, from, now), read(plan, Side::New, to, now),);
-    let mut new = new;
-    if let Some(reader) = new_objects {
-        let sent = candidates(plan, &old, &new).into_iter().map(|candidate| async {
-            let result = reader.dry_run(&candidate).await;
-            (candidate, result)
-        });
+    let (from, to) = (&plan.strategy.from, &plan.strategy.to);
+    let (from, to) = futures::join!(connect(compared.get(from)), connect(compared.get(to)));
+    let (old, mut new) = futures::join!(read(plan, Side::Old, &from, now), read(plan, Side::New, &to, now));
+    if let Ok(reader) = &to.objects {
+        let mut sent = Vec::new();
+        for candidate in candidates(plan, &old, &new) {
+            sent.push(dry_run(&**reader, candidate).boxed());
+        }
         new.dry_runs = stream::iter(sent).buffered(MAX_PARALLEL).collect().await;
     }
     (old, new)
+}
+
+async fn connect(cluster: Option<&Arc<dyn ComparedCluster>>) -> ClusterConnections {
+    match cluster {
+        Some(cluster) => cluster.connect().await,
+        None => ClusterConnections {
+            objects: Err(Unreadable::Setup("the plan gives no access to the cluster".to_owned())),
+            platform: None,
+        },
+    }
+}
+
+async fn dry_run(reader: &dyn ClusterObjects, candidate: Candidate) -> (Candidate, Result<DryRun, Unreadable>) {
+    let result = reader.dry_run(&candidate).await;
+    (candidate, result)
 }
 
 /// The part of a cluster in the plan.
@@ -67,10 +76,10 @@ enum Side {
     New,
 }
 
-async fn read(plan: &Plan, side: Side, sources: Sources<'_>, now: Timestamp) -> ClusterFacts {
-    let cluster = if side == Side::Old { &plan.strategy.from } else { &plan.strategy.to };
-    let mut facts = compare::read(plan, cluster, sources.objects).await;
-    if let Some(reader) = sources.platform {
+async fn read(plan: &Plan, side: Side, cluster: &ClusterConnections, now: Timestamp) -> ClusterFacts {
+    let name = if side == Side::Old { &plan.strategy.from } else { &plan.strategy.to };
+    let mut facts = compare::read(plan, name, cluster.objects.as_deref().map_err(Clone::clone)).await;
+    if let Some(reader) = cluster.platform.as_deref() {
         let found = match side {
             Side::Old => old_platform(reader, now).await,
             Side::New => new_platform(plan, &facts, reader, now).await,
@@ -95,7 +104,10 @@ fn of<T>(action: &'static str, result: Result<T, Unreadable>) -> AwsFact<T> {
 async fn old_platform(reader: &dyn ClusterPlatform, now: Timestamp) -> PlatformFacts {
     let deprecations = async {
         let insights = of("eks:ListInsights", reader.insights().await)?;
-        let details = insights.iter().map(|insight| reader.deprecations(insight));
+        let mut details = Vec::new();
+        for insight in &insights {
+            details.push(reader.deprecations(insight));
+        }
         of("eks:DescribeInsight", stream::iter(details).buffered(MAX_PARALLEL).try_concat().await)
     };
     let (cluster, names, identities, deprecations) =
@@ -124,15 +136,19 @@ async fn new_platform(
         ..PlatformFacts::empty(now)
     };
     let names = found.addon_names.clone().unwrap_or_default();
-    let addons = stream::iter(names.iter().map(|name| reader.addon(name))).buffered(MAX_PARALLEL).try_collect();
+    let mut reads = Vec::new();
+    for name in &names {
+        reads.push(reader.addon(name));
+    }
+    let addons = stream::iter(reads).buffered(MAX_PARALLEL).try_collect();
     let version = facts.version.as_deref().ok().and_then(kubernetes_version);
     let (versions, support) = (addon_versions(reader, &names, version.as_deref()), support(reader, version.as_deref()));
     let roles = role_names(plan, facts);
-    let roles = roles.iter().map(|role| async {
-        let policy = reader.trust_policy(role).await;
-        (role.clone(), of("iam:GetRole", policy))
-    });
-    let roles = stream::iter(roles).buffered(MAX_PARALLEL).collect::<BTreeMap<_, _>>();
+    let mut reads = Vec::new();
+    for role in roles {
+        reads.push(trust_policy(reader, role).boxed());
+    }
+    let roles = stream::iter(reads).buffered(MAX_PARALLEL).collect::<BTreeMap<_, _>>();
     let ids = found.cluster.as_ref().map(|cluster| cluster.subnets.clone()).unwrap_or_default();
     let subnets = async { if ids.is_empty() { Ok(Vec::new()) } else { reader.subnets(&ids).await } };
     let (addons, versions, support, roles, subnets) = futures::join!(addons, versions, support, roles, subnets);
@@ -157,11 +173,24 @@ async fn addon_versions(
     version: Option<&str>,
 ) -> Result<BTreeMap<String, BTreeSet<String>>, Unreadable> {
     let Some(version) = version else { return Ok(BTreeMap::new()) };
-    let reads = names.iter().map(|name| async {
-        let offered = reader.addon_versions(name, version).await?;
-        Ok::<_, Unreadable>((name.clone(), offered))
-    });
+    let mut reads = Vec::new();
+    for name in names {
+        reads.push(addon_version(reader, name, version).boxed());
+    }
     stream::iter(reads).buffered(MAX_PARALLEL).try_collect().await
+}
+
+async fn addon_version(
+    reader: &dyn ClusterPlatform,
+    name: &str,
+    version: &str,
+) -> Result<(String, BTreeSet<String>), Unreadable> {
+    Ok((name.to_owned(), reader.addon_versions(name, version).await?))
+}
+
+async fn trust_policy(reader: &dyn ClusterPlatform, role: String) -> (String, AwsFact<Option<Value>>) {
+    let policy = reader.trust_policy(&role).await;
+    (role, of("iam:GetRole", policy))
 }
 
 async fn support(reader: &dyn ClusterPlatform, version: Option<&str>) -> Result<Option<Support>, Unreadable> {

@@ -121,6 +121,10 @@ impl ClusterObjects for Fake {
     }
 }
 
+fn connections(fake: &Arc<Fake>) -> ClusterConnections {
+    ClusterConnections { objects: Ok(Arc::clone(fake) as _), platform: Some(Arc::clone(fake) as _) }
+}
+
 /// Compares two equal clusters, of which each refuses the calls of an action.
 async fn compared(denied: Option<&'static str>) -> (Vec<Finding>, BTreeMap<&'static str, BTreeSet<&'static str>>) {
     let mut plan = fixture::plan();
@@ -128,12 +132,12 @@ async fn compared(denied: Option<&'static str>) -> (Vec<Finding>, BTreeMap<&'sta
         NAMES.0.clone_into(&mut service.namespace);
         NAMES.1.clone_into(&mut service.name);
     }
-    let (a, b) = (Fake::new("a", denied), Fake::new("b", denied));
-    let sources =
-        |fake| Sources { objects: Ok(fake as &dyn ClusterObjects), platform: Some(fake as &dyn ClusterPlatform) };
-    let (from, to) = read_both(&plan, sources(&a), sources(&b), Timestamp::UNIX_EPOCH).await;
-    let called = |fake: Fake| fake.called.into_inner().unwrap().into_iter().collect();
-    (compare(&plan, &from, &to), [("a", called(a)), ("b", called(b))].into())
+    let fakes = ["a", "b"].map(|name| (name, Arc::new(Fake::new(name, denied))));
+    let compared = fakes.iter().map(|(name, fake)| ((*name).into(), Arc::new(connections(fake)) as _)).collect();
+    let (from, to) = read_both(&plan, &compared, Timestamp::UNIX_EPOCH).await;
+    let called =
+        |(name, fake): &(&'static str, Arc<Fake>)| (*name, fake.called.lock().unwrap().iter().copied().collect());
+    (compare(&plan, &from, &to), fakes.iter().map(called).collect())
 }
 
 #[tokio::test]
@@ -153,8 +157,7 @@ async fn each_missing_permission_makes_exactly_its_fact_unknown() {
 /// The texts that name a cluster in AWS are replaced in values, the longest first.
 #[tokio::test]
 async fn names_of_a_cluster_in_aws_are_no_difference() {
-    let fake = Fake::new("b", None);
-    let sources = Sources { objects: Ok(&fake as &dyn ClusterObjects), platform: Some(&fake) };
-    let facts = read(&fixture::plan(), Side::New, sources, Timestamp::UNIX_EPOCH).await;
+    let connections = connections(&Arc::new(Fake::new("b", None)));
+    let facts = read(&fixture::plan(), Side::New, &connections, Timestamp::UNIX_EPOCH).await;
     assert_eq!(facts.own_names, ["oidc.example/id/b"]);
 }

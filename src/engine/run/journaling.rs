@@ -62,6 +62,7 @@ impl RunLoop<'_> {
             | Event::GateFailed { .. }
             | Event::GateMeasured { .. }
             | Event::VerdictChanged { .. }
+            | Event::Compared(_)
             | Event::RollbackStarted { .. }
             | Event::RampStarted { .. }
             | Event::Ramped { .. }

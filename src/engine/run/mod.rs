@@ -21,6 +21,8 @@ use crate::port::store::{LockGuard, Request};
 
 mod act;
 mod census;
+mod compare;
+mod comparison_task;
 mod ending;
 mod hints;
 mod hook_tasks;
@@ -57,6 +59,7 @@ pub struct RunLoop<'a> {
     pending_claim: Option<(Timestamp, Event)>,
     metric_queries: metric_queries::MetricQueries,
     hook_tasks: hook_tasks::HookTasks,
+    comparing: comparison_task::ComparisonTask,
     /// Whether this process restores the original shares. If so, only another owner of the run stops this process.
     restores: bool,
     /// The run whose load balancers this run took over.
@@ -123,6 +126,7 @@ impl<'a> RunLoop<'a> {
             journal: JournalWriter::new(std::sync::Arc::clone(&ports.store), &run),
             metric_queries: metric_queries::MetricQueries::default(),
             hook_tasks: hook_tasks::HookTasks::default(),
+            comparing: comparison_task::ComparisonTask::default(),
             restores: restores || state.phase == Phase::RollingBack,
             replaced_run: replaced,
             final_report: Default::default(),
@@ -217,6 +221,7 @@ impl<'a> RunLoop<'a> {
                 self.check_ownership();
             }
             self.measure(exiting).await?;
+            self.compare(exiting);
             let now = self.ports.clock.now();
             let decision = decide(
                 &Context { plan: self.plan, state: &self.state, observed: &self.watch, now },
@@ -289,6 +294,7 @@ impl<'a> RunLoop<'a> {
             tokio::select! {
                 () = self.ports.clock.sleep(pause) => {}
                 () = self.hook_tasks.wait() => return,
+                () = self.comparing.wait() => return,
                 () = self.hints.wait(&*self.ports.clock) => {
                     if self.hints.found_suspect {
                         return;

@@ -230,13 +230,15 @@ impl World {
         } else {
             json!({"waiting": {"reason": "CrashLoopBackOff"}})
         };
-        let containers =
-            json!([{"name": "app", "ready": pod.serving, "restartCount": 0, "state": state, "started": pod.serving}]);
+        let mut container =
+            json!({"name": "app", "ready": pod.serving, "restartCount": 0, "state": state, "started": pod.serving});
         let (namespace, name, now) = (pod.namespace.clone(), Arc::clone(&pod.name), self.now);
         self.clusters[cluster].objects.update(Kind::Pod, &namespace, &name, now, |o| {
             o["status"]["phase"] = phase.into();
             o["status"]["conditions"] = conditions.into();
-            o["status"]["containerStatuses"] = containers;
+            let image = o["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+            (container["image"], container["imageID"]) = (image.into(), image_id(image).into());
+            o["status"]["containerStatuses"] = json!([container]);
         });
         self.schedule_controllers(cluster);
     }
@@ -256,6 +258,13 @@ impl World {
         let all = self.clusters[cluster].index.pods_of(&(namespace.to_owned(), deployment.to_owned())).iter().copied();
         all.filter(|id| matches!(self.pods[id.0 as usize].phase, Phase::Starting | Phase::Running)).collect()
     }
+}
+
+/// Returns the reference by digest of an image: equal texts have equal digests.
+fn image_id(image: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let repository = image.rsplit_once(':').map_or(image, |(repository, _)| repository);
+    format!("{repository}@sha256:{}", crate::base::text::hex(&Sha256::digest(image.as_bytes())))
 }
 
 fn readiness_gates(value: &Value) -> Vec<String> {

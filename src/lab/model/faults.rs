@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::build::cluster_name;
 use super::cluster::NamespacedName;
+use super::difference::Changed;
 use super::pod::{ErrorFault, Phase};
 use super::queue::LabEvent;
 use super::unhappened::Effect;
@@ -52,6 +53,8 @@ pub(crate) struct Faults {
     /// Names of the commands and hooks that fail (`true` if the undo command fails instead), each with the index of its
     /// fault.
     pub hooks: BTreeMap<(String, bool), usize>,
+    /// The objects that each fault `differ` changed, by the index of the fault.
+    pub changed: BTreeMap<usize, Vec<Changed>>,
     /// Messages that describe what the faults have done, with their times.
     pub messages: Vec<(Timestamp, String)>,
 }
@@ -74,6 +77,7 @@ impl Faults {
             requests: Vec::new(),
             gates: BTreeMap::new(),
             hooks: BTreeMap::new(),
+            changed: BTreeMap::new(),
             messages: Vec::new(),
         }
     }
@@ -143,6 +147,10 @@ impl World {
         let missing = self.missing_workload(&fault);
         self.begin_on_pods(index, &fault);
         self.begin_on_clusters(&fault);
+        if let Some(differ) = &fault.differ {
+            let changed = self.differ(differ);
+            self.faults.changed.insert(index, changed);
+        }
         self.begin_on_aws(&fault);
         let foreign = self.begin_on_rules(&fault).err();
         self.faults.effects[index] = match missing.or(foreign) {
@@ -280,6 +288,8 @@ impl World {
             let cluster = partition.cluster.as_deref().and_then(|c| self.cluster_index(c));
             self.faults.clusters_down.retain(|c| Some(*c) != cluster);
         }
+        let changed = self.faults.changed.remove(&index).unwrap_or_default();
+        self.restore_objects(changed);
         if fault.throttle.is_some() {
             (self.faults.throttled, self.faults.capacity) = (0, 1.0);
         }
@@ -302,6 +312,7 @@ impl World {
             self.clear_pod_faults(name, None);
             self.faults.clusters_down.retain(|c| *c != index);
         }
+        self.restore_differences(only);
         if cluster.is_none() {
             self.faults.aws_down = false;
             self.faults.expired = false;
@@ -365,6 +376,7 @@ impl Fault {
             self.stale.as_ref().and_then(|f| f.lasts),
             self.gate.as_ref().and_then(|f| f.lasts),
             self.hook.as_ref().and_then(|f| f.lasts),
+            self.differ.as_ref().and_then(|f| f.lasts),
             self.expire_credentials.as_ref().and_then(|f| f.lasts),
         ];
         of.into_iter().flatten().next().map(|p| p.0)

@@ -12,6 +12,7 @@ mod cluster;
 mod condition;
 mod controller;
 mod data_plane;
+mod difference;
 mod faults;
 mod foreign;
 mod group;

@@ -19,6 +19,22 @@ pub enum Kind {
     EndpointSlice,
     Lease,
     TargetGroupBinding,
+    DaemonSet,
+    CronJob,
+    ServiceAccount,
+    PersistentVolumeClaim,
+    PersistentVolume,
+    ResourceQuota,
+    LimitRange,
+    PodDisruptionBudget,
+    NetworkPolicy,
+    Ingress,
+    IngressClass,
+    StorageClass,
+    PriorityClass,
+    CustomResourceDefinition,
+    MutatingWebhookConfiguration,
+    ValidatingWebhookConfiguration,
 }
 
 /// The API resource of a kind.
@@ -58,8 +74,11 @@ const fn resource(kind: Kind, group: &'static str, version: &'static str, names:
     Resource { kind, group, version, name, plural, singular, short: &[], namespaced: true, scale: false, status: true }
 }
 
+const NETWORKING: &str = "networking.k8s.io";
+const ADMISSION: &str = "admissionregistration.k8s.io";
+
 /// The resources of every kind except TargetGroupBinding.
-static BUILT_IN_RESOURCES: [Resource; 14] = [
+static BUILT_IN_RESOURCES: [Resource; 30] = [
     Resource {
         short: &["ns"],
         namespaced: false,
@@ -76,6 +95,34 @@ static BUILT_IN_RESOURCES: [Resource; 14] = [
     },
     Resource { status: false, ..resource(Kind::Secret, "", "v1", ["Secret", "secrets", "secret"]) },
     Resource {
+        short: &["sa"],
+        status: false,
+        ..resource(Kind::ServiceAccount, "", "v1", ["ServiceAccount", "serviceaccounts", "serviceaccount"])
+    },
+    Resource {
+        short: &["pvc"],
+        ..resource(
+            Kind::PersistentVolumeClaim,
+            "",
+            "v1",
+            ["PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim"],
+        )
+    },
+    Resource {
+        short: &["pv"],
+        namespaced: false,
+        ..resource(Kind::PersistentVolume, "", "v1", ["PersistentVolume", "persistentvolumes", "persistentvolume"])
+    },
+    Resource {
+        short: &["quota"],
+        ..resource(Kind::ResourceQuota, "", "v1", ["ResourceQuota", "resourcequotas", "resourcequota"])
+    },
+    Resource {
+        short: &["limits"],
+        status: false,
+        ..resource(Kind::LimitRange, "", "v1", ["LimitRange", "limitranges", "limitrange"])
+    },
+    Resource {
         short: &["deploy"],
         scale: true,
         ..resource(Kind::Deployment, "apps", "v1", ["Deployment", "deployments", "deployment"])
@@ -90,6 +137,7 @@ static BUILT_IN_RESOURCES: [Resource; 14] = [
         scale: true,
         ..resource(Kind::ReplicaSet, "apps", "v1", ["ReplicaSet", "replicasets", "replicaset"])
     },
+    Resource { short: &["ds"], ..resource(Kind::DaemonSet, "apps", "v1", ["DaemonSet", "daemonsets", "daemonset"]) },
     Resource {
         short: &["hpa"],
         ..resource(
@@ -100,11 +148,79 @@ static BUILT_IN_RESOURCES: [Resource; 14] = [
         )
     },
     resource(Kind::Job, "batch", "v1", ["Job", "jobs", "job"]),
+    Resource { short: &["cj"], ..resource(Kind::CronJob, "batch", "v1", ["CronJob", "cronjobs", "cronjob"]) },
     Resource {
         status: false,
         ..resource(Kind::EndpointSlice, "discovery.k8s.io", "v1", ["EndpointSlice", "endpointslices", "endpointslice"])
     },
     Resource { status: false, ..resource(Kind::Lease, "coordination.k8s.io", "v1", ["Lease", "leases", "lease"]) },
+    Resource {
+        short: &["pdb"],
+        ..resource(
+            Kind::PodDisruptionBudget,
+            "policy",
+            "v1",
+            ["PodDisruptionBudget", "poddisruptionbudgets", "poddisruptionbudget"],
+        )
+    },
+    Resource {
+        short: &["netpol"],
+        status: false,
+        ..resource(Kind::NetworkPolicy, NETWORKING, "v1", ["NetworkPolicy", "networkpolicies", "networkpolicy"])
+    },
+    Resource { short: &["ing"], ..resource(Kind::Ingress, NETWORKING, "v1", ["Ingress", "ingresses", "ingress"]) },
+    Resource {
+        namespaced: false,
+        status: false,
+        ..resource(Kind::IngressClass, NETWORKING, "v1", ["IngressClass", "ingressclasses", "ingressclass"])
+    },
+    Resource {
+        short: &["sc"],
+        namespaced: false,
+        status: false,
+        ..resource(Kind::StorageClass, "storage.k8s.io", "v1", ["StorageClass", "storageclasses", "storageclass"])
+    },
+    Resource {
+        short: &["pc"],
+        namespaced: false,
+        status: false,
+        ..resource(
+            Kind::PriorityClass,
+            "scheduling.k8s.io",
+            "v1",
+            ["PriorityClass", "priorityclasses", "priorityclass"],
+        )
+    },
+    Resource {
+        short: &["crd"],
+        namespaced: false,
+        ..resource(
+            Kind::CustomResourceDefinition,
+            "apiextensions.k8s.io",
+            "v1",
+            ["CustomResourceDefinition", "customresourcedefinitions", "customresourcedefinition"],
+        )
+    },
+    Resource {
+        namespaced: false,
+        status: false,
+        ..resource(
+            Kind::MutatingWebhookConfiguration,
+            ADMISSION,
+            "v1",
+            ["MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration"],
+        )
+    },
+    Resource {
+        namespaced: false,
+        status: false,
+        ..resource(
+            Kind::ValidatingWebhookConfiguration,
+            ADMISSION,
+            "v1",
+            ["ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validatingwebhookconfiguration"],
+        )
+    },
 ];
 
 const BINDING_NAMES: [&str; 3] = ["TargetGroupBinding", "targetgroupbindings", "targetgroupbinding"];

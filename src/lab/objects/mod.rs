@@ -279,6 +279,15 @@ impl Objects {
         (0..5).map(|_| char::from(ALPHABET[self.random.usize(..ALPHABET.len())])).collect()
     }
 
+    /// Runs a function that creates objects without using random values of this cluster, so that the names of generated
+    /// objects do not depend on it.
+    pub fn without_randomness(&mut self, create: impl FnOnce(&mut Self)) {
+        let random = self.random.clone();
+        self.random = self.random.fork();
+        create(self);
+        self.random = random;
+    }
+
     fn random_uid(&mut self) -> String {
         let bits = (self.random.u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
         let hex = format!("{bits:032x}");

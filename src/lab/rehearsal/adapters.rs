@@ -3,20 +3,45 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+
 use super::RehearsalError;
 use crate::adapter::aws;
 use crate::adapter::aws::eks;
 use crate::adapter::aws::elb::Alb;
+use crate::adapter::aws::platform::EksPlatform;
 use crate::adapter::kubernetes::{K8s, service};
 use crate::adapter::network::Network;
 use crate::lab::{live, virtual_time};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
-use crate::port::{Cluster, LoadBalancerApi};
+use crate::port::{Cluster, ClusterConnections, ComparedCluster, LoadBalancerApi};
 
 /// The production adapters, connected to a lab.
 pub struct Adapters {
     pub balancer: LoadBalancerApi,
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    pub compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
+}
+
+/// The clusters that the plan gives access to.
+#[derive(Default)]
+struct Reached {
+    clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
+}
+
+impl Reached {
+    fn add(&mut self, name: &ClusterName, cluster: K8s, platform: Option<EksPlatform>) {
+        let cluster = Arc::new(cluster);
+        let platform = platform.map(|platform| Arc::new(platform) as _);
+        let connections = ClusterConnections { objects: Ok(Arc::clone(&cluster) as _), platform };
+        self.clusters.insert(name.clone(), cluster);
+        self.compared.insert(name.clone(), Arc::new(connections));
+    }
+
+    fn with(self, balancer: Alb) -> Adapters {
+        Adapters { balancer: LoadBalancerApi::new(balancer), clusters: self.clusters, compared: self.compared }
+    }
 }
 
 /// Connects the adapters over sockets. The lab's clock runs `speed` times as fast as the clients' clocks.
@@ -24,23 +49,24 @@ pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapte
     let network = Network::alone();
     let settings = aws::Settings { network: Some(Arc::clone(&network)), ..lab.aws_settings() };
     let config = aws::config(&settings).await;
-    let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
+    let mut all = Reached::default();
     for cluster in &plan.clusters {
         let reached = match &cluster.access {
             ClusterAccess::None => continue,
             ClusterAccess::Eks(name) => eks::connect_over(&network, &config, name, None).await.map_err(client_error)?,
             ClusterAccess::KubeContext(_) => at(&network, &lab.cluster_url(&cluster.name).unwrap_or_default())?,
         };
-        clusters.insert(cluster.name.clone(), Arc::new(reached));
+        let platform = platform(plan, &cluster.access, &config, || aws::connector(&network));
+        all.add(&cluster.name, reached, platform);
     }
     // The SDK's back-off takes real time: five attempts would take half an hour of the lab's time.
-    Ok(Adapters { balancer: LoadBalancerApi::new(Alb::with_speed(&config, speed)), clusters })
+    Ok(all.with(Alb::with_speed(&config, speed)))
 }
 
 /// Connects the adapters without sockets.
 pub async fn paused(plan: &Plan, lab: &virtual_time::VirtualLab) -> Result<Adapters, RehearsalError> {
     let config = aws::config(&lab.aws_settings()).await;
-    let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
+    let mut all = Reached::default();
     for cluster in &plan.clusters {
         let transport = lab.kube_transport(&cluster.name);
         let reached = match &cluster.access {
@@ -48,9 +74,21 @@ pub async fn paused(plan: &Plan, lab: &virtual_time::VirtualLab) -> Result<Adapt
             ClusterAccess::Eks(name) => eks::connect(&config, name, Some(transport)).await.map_err(client_error)?,
             ClusterAccess::KubeContext(_) => K8s::new(kube::Client::new(transport, "default")),
         };
-        clusters.insert(cluster.name.clone(), Arc::new(reached));
+        let platform = platform(plan, &cluster.access, &config, || lab.aws_connector());
+        all.add(&cluster.name, reached, platform);
     }
-    Ok(Adapters { balancer: LoadBalancerApi::new(Alb::new(&config)), clusters })
+    Ok(all.with(Alb::new(&config)))
+}
+
+/// Returns what AWS knows of a cluster; `None` if the plan does not name it as an EKS cluster.
+fn platform(
+    plan: &Plan,
+    access: &ClusterAccess,
+    config: &aws::SdkConfig,
+    connector: impl FnOnce() -> SharedHttpConnector,
+) -> Option<EksPlatform> {
+    let ClusterAccess::Eks(name) = access else { return None };
+    Some(EksPlatform::new(config, name, &plan.account_id, connector()))
 }
 
 fn at(network: &Arc<Network>, url: &str) -> Result<K8s, RehearsalError> {

@@ -27,7 +27,7 @@ use crate::adapter::clock::LabClock;
 use crate::domain::decide;
 use crate::domain::run::event::{ClientMeasurement, Event, MeasuredTime, StepType};
 use crate::plan::model::{ClusterName, Plan, Shares, Step};
-use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
+use crate::port::{Clock, Cluster, ComparedCluster, Hooks, LoadBalancerApi, Metrics};
 
 use adapters::Adapters;
 pub use timing::{APPROVAL_DELAY, LIVE_DURATION, length, speed};
@@ -73,6 +73,8 @@ pub struct RehearsalLab {
     pub balancer: LoadBalancerApi,
     /// The Kubernetes APIs of the clusters that the plan can access.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// These clusters for the compare gate.
+    pub compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
     /// The metrics for gates.
     pub metrics: Arc<dyn Metrics>,
     /// Simulated commands and hooks; nothing is executed.
@@ -106,7 +108,7 @@ impl RehearsalLab {
             options.rate.or(world.load().requests_per_second).map_or(live_load::DEFAULT_RATE, |rate| rate * speed);
         let clock = LabClock::new(start, speed);
         let lab = live::LiveLab::start(world, clock).await?;
-        let Adapters { balancer, clusters } = adapters::live(&plan, &lab, speed).await?;
+        let Adapters { balancer, clusters, compared } = adapters::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
         let clock: Arc<dyn Clock> = Arc::new(model.clock());
@@ -124,6 +126,7 @@ impl RehearsalLab {
             plan,
             balancer,
             clusters,
+            compared,
             metrics,
             hooks,
             clock,
@@ -154,7 +157,7 @@ impl RehearsalLab {
             .map_or(Pace::for_duration(timing::BIND_DURATION), Pace::fixed);
         let clock = LabClock::new(start, 1.0);
         let lab = virtual_time::VirtualLab::start(world, clock.clone());
-        let Adapters { balancer, clusters } = adapters::paused(&plan, &lab).await?;
+        let Adapters { balancer, clusters, compared } = adapters::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
         let clients = model.call(|world, _| Clients::for_world(world, seed));
@@ -166,6 +169,7 @@ impl RehearsalLab {
             plan,
             balancer,
             clusters,
+            compared,
             metrics,
             hooks,
             clock: Arc::new(clock),

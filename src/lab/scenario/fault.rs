@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::difference::Differ;
 use super::period::Period;
 pub use super::verb::{
     ChangeConditions, Crash, Deploy, Errors, ExpireCredentials, Flap, ForeignWrite, GateFault, GateResult, HookFault,
@@ -37,6 +38,9 @@ pub struct Fault {
     /// An API is unreachable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<Partition>,
+    /// Objects of one cluster differ from the other cluster, as `cutover compare` reports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differ: Option<Differ>,
     /// Ends earlier faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repair: Option<Repair>,
@@ -162,7 +166,8 @@ impl Fault {
             [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
         let others =
             [self.gate.is_some(), self.hook.is_some(), self.remake_rule.is_some(), self.change_conditions.is_some()];
-        [pods, clusters, aws, people, others].as_flattened().iter().filter(|v| **v).count()
+        let objects = [self.differ.is_some(), false, false, false];
+        [pods, clusters, aws, people, others, objects].as_flattened().iter().filter(|v| **v).count()
     }
 
     /// Returns the clusters that the fault names, each with the path of the field.
@@ -175,6 +180,7 @@ impl Fault {
             ("flap.cluster", self.flap.as_ref().map(|v| v.cluster.as_str())),
             ("scale.cluster", self.scale.as_ref().map(|v| v.cluster.as_str())),
             ("deploy.cluster", self.deploy.as_ref().map(|v| v.cluster.as_str())),
+            ("differ.cluster", self.differ.as_ref().map(|v| v.cluster.as_str())),
             ("partition.cluster", self.partition.as_ref().and_then(|v| v.cluster.as_deref())),
             ("repair.cluster", self.repair.as_ref().and_then(|v| v.cluster.as_deref())),
         ];
@@ -190,6 +196,7 @@ impl Fault {
             ("flap.workload", self.flap.as_ref().and_then(|v| v.workload.as_deref())),
             ("scale.workload", self.scale.as_ref().and_then(|v| v.workload.as_deref())),
             ("deploy.workload", self.deploy.as_ref().and_then(|v| v.workload.as_deref())),
+            ("differ.workload", self.differ.as_ref().and_then(|v| v.workload.as_deref())),
         ];
         named.into_iter().filter_map(|(field, workload)| Some((field, workload?)))
     }

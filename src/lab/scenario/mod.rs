@@ -1,5 +1,6 @@
 //! Scenario files: parses YAML into a checked [`Scenario`], or reports what is wrong and where.
 
+pub mod difference;
 pub mod fault;
 pub mod model;
 pub mod period;

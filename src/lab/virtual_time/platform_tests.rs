@@ -1,7 +1,8 @@
 //! The comparison of two clusters of a lab, with the adapters of production: equal clusters have no finding, and each
 //! difference in AWS has exactly its finding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -12,11 +13,11 @@ use crate::adapter::aws::platform::EksPlatform;
 use crate::adapter::clock::LabClock;
 use crate::base::finding::Code;
 use crate::domain::compare::compare;
-use crate::engine::compare_platform::{ACTIONS, Sources, read_both};
+use crate::engine::compare_platform::{ACTIONS, read_both};
 use crate::lab::model::{Platform, World};
 use crate::lab::scenario::Scenario;
 use crate::plan::model::Plan;
-use crate::port::{ClusterObjects, ClusterPlatform};
+use crate::port::{ClusterConnections, ClusterPlatform, ComparedCluster};
 
 const EKS_NAMES: [(&str, &str); 2] = [("a", "alpha-kr-a"), ("b", "alpha-kr-b")];
 
@@ -34,19 +35,19 @@ async fn compared(change: fn(&mut Platform, &mut Platform)) -> (Vec<Code>, BTree
     change(old, new);
     let lab = VirtualLab::start(world, LabClock::new(begin, 1.0));
     let config = aws::config(&lab.aws_settings()).await;
-    let mut connected = Vec::new();
+    let mut compared = BTreeMap::<_, Arc<dyn ComparedCluster>>::new();
+    let mut platforms = Vec::new();
     for (cluster, name) in EKS_NAMES {
         let transport = Some(lab.kube_transport(cluster));
         let objects = eks::connect(&config, name, transport).await.expect("the cluster should be reachable");
-        connected.push((objects, EksPlatform::new(&config, name, &plan.account_id, lab.aws_connector())));
+        let platform = Arc::new(EksPlatform::new(&config, name, &plan.account_id, lab.aws_connector()));
+        platforms.push(Arc::clone(&platform));
+        let connections = ClusterConnections { objects: Ok(Arc::new(objects)), platform: Some(platform) };
+        compared.insert(cluster.into(), Arc::new(connections));
     }
-    let sources = |at: usize| Sources {
-        objects: Ok(&connected[at].0 as &dyn ClusterObjects),
-        platform: Some(&connected[at].1 as &dyn ClusterPlatform),
-    };
-    let (from, to) = read_both(&plan, sources(0), sources(1), begin).await;
+    let (from, to) = read_both(&plan, &compared, begin).await;
     let findings = compare(&plan, &from, &to);
-    let role = connected[1].1.trust_policy("arn:aws:iam::123456789012:role/x").await;
+    let role = platforms[1].trust_policy("arn:aws:iam::123456789012:role/x").await;
     assert!(role.expect("the role should be readable").is_some());
     let calls = lab.model().call(|world, _| {
         let calls = world.calls().iter().filter(|call| ["eks", "iam", "ec2"].contains(&&*call.service));

@@ -33,6 +33,9 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
         found.extend(step.value.gates.iter().flat_map(|g| &g.value).map(|g| (GateScope::Step(index + 1), g)));
     }
     let mut names = UniqueValues::new("gates are called", Code::CUT008);
+    if let Some(gate) = strategy.and_then(|s| s.gates.as_ref()).and_then(|gates| gates.value.compare.as_ref()) {
+        names.check_value("compare", gate.head, out);
+    }
     let services =
         spec.workloads.iter().flat_map(|w| &w.value).any(|w| w.value.service.is_some() || w.value.services.is_some());
     let mut checked = Vec::new();

@@ -2,6 +2,7 @@
 //! finds an error, the other checks continue. Do not add checks against live resources.
 
 mod arn;
+mod compare;
 mod gates;
 mod hooks;
 mod hours;
@@ -62,7 +63,10 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
         check_access(spec, clusters, strategy, out);
     }
-    let accept = accept(spec, out);
+    if let (Some(workloads), Some(strategy)) = (&workloads, &strategy) {
+        compare::check_services(spec, workloads, strategy, out);
+    }
+    let accept = accept(spec.accept.iter().flat_map(|all| &all.value), out);
     let state = state(spec, out);
     let notifications = notify::all(spec, out);
     Plan {
@@ -300,10 +304,10 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StateLocation> {
     Some(StateLocation::Kubernetes { access, namespace: namespace.as_ref()?.value.0.clone() })
 }
 
-fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<model::Accept> {
+fn accept<'a>(entries: impl Iterator<Item = &'a Placed<Accept>>, out: &mut Vec<Diagnostic>) -> Vec<model::Accept> {
     let mut codes = UniqueValues::new("entries accept", Code::CUT008);
     let mut checked = Vec::new();
-    for Accept { code, object, reason } in spec.accept.iter().flat_map(|all| &all.value).map(|a| &a.value) {
+    for Accept { code, object, reason } in entries.map(|a| &a.value) {
         if let Some(code) = code {
             known_code(&code.value.0, code.place, out);
             let object = object.iter().map(|object| format!(" {}", object.value.0));

@@ -1,6 +1,6 @@
 //! Checks the strategy (`from`, `to`, gates and steps), and converts it to the model.
 
-use super::{Diagnostic, Placed, PlanContext, UniqueValues, hooks, hours, is_shares, note};
+use super::{Diagnostic, Placed, PlanContext, UniqueValues, compare, hooks, hours, is_shares, note};
 use crate::base::duration;
 use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
@@ -42,6 +42,7 @@ pub(super) fn strategy(
         observe_every: strategy.observe_every.as_ref().map(|every| every.value.0),
         hours,
         gates: gates.unwrap_or_default(),
+        compare: compare::gate(strategy, out),
         metrics,
         hooks,
         start,

@@ -232,6 +232,8 @@ pub struct Strategy {
     pub hours: Hours,
     /// The target health gates.
     pub gates: TargetHealthGates,
+    /// The compare gate; `None`: the clusters are not compared.
+    pub compare: Option<CompareGate>,
     /// The metric gates of the workloads, the plan and the steps, in this order.
     pub metrics: Vec<metric::MetricGate>,
     /// The hooks, in the order of the file.
@@ -286,6 +288,15 @@ pub struct TargetHealthGates {
     pub timeout: Duration,
     /// What happens if the raise gate does not pass within `timeout`.
     pub on_timeout: OnFailure,
+}
+
+/// The field `strategy.gates.compare`: a comparison of both clusters before a raise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompareGate {
+    /// Maximum age of the facts before a raise.
+    pub every: Duration,
+    /// Findings that hold no raise.
+    pub ignore: Vec<Accept>,
 }
 
 /// The field `targetHealth.raise`: the conditions on a group before its share is raised.

@@ -76,6 +76,7 @@ impl Strategy {
             observe_every: None,
             hours: Hours::default(),
             gates: TargetHealthGates::default(),
+            compare: None,
             metrics: Vec::new(),
             hooks: Vec::new(),
             start: None,

@@ -1,6 +1,7 @@
 //! The plan file: the parsed form of valid plans, the messages for invalid plans, and the weights computed from shares.
 
 mod broken;
+mod compare;
 mod file;
 mod gates;
 mod hooks;

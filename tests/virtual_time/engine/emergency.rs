@@ -94,6 +94,7 @@ async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Started) 
     let ports = Ports {
         balancer,
         clusters: BTreeMap::new(),
+        compared: BTreeMap::new(),
         metrics,
         hooks: Arc::clone(&test_run.lab.hooks),
         clock: Arc::clone(&test_run.lab.clock),

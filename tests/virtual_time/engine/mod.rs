@@ -3,6 +3,7 @@
 //! In every run, a checker between the engine and the load balancer API ([`write_checker`]) checks each write against the
 //! invariants.
 
+mod compare;
 mod emergency;
 mod finalize;
 mod gates;

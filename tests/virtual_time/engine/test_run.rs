@@ -82,6 +82,20 @@ pub fn scenario(spec: &str) -> Scenario {
     Scenario::parse("test.yaml", &text).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// Returns the ports of a lab, with an empty store.
+pub fn ports_of(lab: &RehearsalLab) -> Ports {
+    Ports {
+        balancer: lab.balancer.clone(),
+        clusters: lab.clusters.clone(),
+        compared: lab.compared.clone(),
+        metrics: Arc::clone(&lab.metrics),
+        hooks: Arc::clone(&lab.hooks),
+        clock: Arc::clone(&lab.clock),
+        reads: ReadPacer::new(Arc::clone(&lab.clock)),
+        store: Arc::new(CrashingStore::default()),
+    }
+}
+
 impl TestRun {
     /// Creates a lab and starts a run in it: locks, marker, `started`.
     pub async fn begin(plan: Plan, scenario: &Scenario) -> Self {
@@ -117,6 +131,7 @@ impl TestRun {
         let ports = Ports {
             balancer: LoadBalancerApi { traffic: Arc::clone(&write_checker) as _, ..lab.balancer.clone() },
             clusters,
+            compared: lab.compared.clone(),
             metrics,
             hooks: Arc::clone(&lab.hooks),
             clock: Arc::clone(&lab.clock),

@@ -69,6 +69,7 @@ async fn read(plan: &Plan, max_read_time: Option<Duration>) -> Outcome {
     let ports = Ports {
         balancer: lab.balancer.clone(),
         clusters: lab.clusters.clone(),
+        compared: lab.compared.clone(),
         metrics: Arc::new(NoMetrics),
         hooks: Arc::new(NoHooks),
         clock: Arc::clone(&lab.clock),

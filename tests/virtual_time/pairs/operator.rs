@@ -210,6 +210,7 @@ impl Pair {
         Ports {
             balancer,
             clusters,
+            compared: BTreeMap::new(),
             metrics: Arc::new(NoMetrics),
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
             reads: ReadPacer::new(Arc::clone(&clock)),

@@ -219,6 +219,7 @@ impl SimulatedDays {
         Ports {
             balancer,
             clusters,
+            compared: BTreeMap::new(),
             metrics,
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
             clock: Arc::new(self.clock.clone()),

@@ -183,6 +183,7 @@ impl Simulation {
         (self.wrap)(Ports {
             balancer,
             clusters,
+            compared: BTreeMap::new(),
             metrics: Arc::new(NoMetrics),
             hooks: Arc::new(SimulatedHooks(self.wire.clone())),
             reads: ReadPacer::new(Arc::<AdjustableClock>::clone(&clock) as _),

@@ -75,6 +75,7 @@ pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
     let ports = Ports {
         balancer: stage.balancer.clone(),
         clusters: stage.clusters.clone(),
+        compared: stage.compared.clone(),
         metrics,
         hooks: Arc::clone(&stage.hooks),
         clock: Arc::clone(&stage.clock),

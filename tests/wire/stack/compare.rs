@@ -49,6 +49,7 @@ fn delete(code: &'static str, path: &'static str) -> Difference {
     Difference { code, path, change: Change::Delete }
 }
 
+/// The path of the workload.
 pub const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/NS/deployments/web";
 
 /// Returns a change of the only container of the workload.
@@ -58,7 +59,8 @@ fn container(code: &'static str, field: &str, value: Value) -> Difference {
     merge(code, DEPLOYMENT, json!({"spec": {"template": {"spec": {"containers": [container]}}}}))
 }
 
-fn container_object() -> Value {
+/// Returns the only container of the workload.
+pub fn container_object() -> Value {
     json!({
         "name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}],
         "env": [{"name": "MODE", "value": "live"}],
@@ -69,7 +71,7 @@ fn container_object() -> Value {
 }
 
 /// Creates the objects of a cluster that the differences change.
-fn create_platform(cluster: &Cluster, namespace: &str) {
+pub fn create_platform(cluster: &Cluster, namespace: &str) {
     let create = |path: &str, object: Value| cluster.api.create(&path.replace("NS", namespace), &object);
     cluster.api.merge("/api/v1/nodes/node-1", &json!({"metadata": {"labels": {"zone": "a"}}}));
     let status = json!({"status": {

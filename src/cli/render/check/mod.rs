@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 use crate::domain::view::check::{CheckReport, RouteLine, Weights};
+use crate::domain::view::comparison;
 use crate::domain::view::gates::{GateLine, NOT_ASKED};
 
 /// Returns the verdict before a question: the number of findings, and what they mean.
@@ -126,6 +127,9 @@ fn verdict(report: &CheckReport) -> String {
 
 /// What the source of a gate answered, or that nothing asked it.
 fn answer(gate: &GateLine) -> String {
+    if let (Some(answer), comparison::NAME) = (&gate.answer, gate.gate.as_str()) {
+        return format!("Now it {answer}");
+    }
     gate.answer.as_ref().map_or_else(
         || format!("Its verdict: {NOT_ASKED}"),
         |answer| format!("Its source answers now: {answer}. Its verdict: {NOT_ASKED}"),

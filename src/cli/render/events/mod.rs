@@ -2,6 +2,7 @@
 //! one.
 
 mod batch;
+mod comparison;
 mod drift;
 mod freeze;
 mod line;
@@ -203,6 +204,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Warn, "!", rule_created(route, replaces.as_ref(), run, names))
         }
         Event::VerdictChanged { gate, verdict: call, why, dry_run } => verdict_changed(gate, *call, why, *dry_run),
+        Event::Compared(verdict) => comparison::text(verdict),
         // A metric gate is about more than one group.
         Event::GateFailed { gate, group, message } if group.is_empty() => {
             EventText::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.name()))

@@ -261,7 +261,12 @@ impl<'a> ReportInput<'a> {
                 Some((at, call, why)) => (kind(*call), format!(". Last, at {}: {why}", self.time(*at))),
                 None => (EventKind::Plain, String::new()),
             };
-            (name.clone(), format!("{}{failed}{dry_run_note}{last}", count(gate.measurements, "measurement")), kind)
+            let number = match gate.measurements {
+                // A comparison of both clusters measures nothing.
+                0 => count(gate.verdicts.len(), "verdict"),
+                number => count(number, "measurement"),
+            };
+            (name.clone(), format!("{number}{failed}{dry_run_note}{last}"), kind)
         };
         self.history.gates.iter().map(gate_line).collect()
     }
@@ -311,6 +316,7 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::RollbackStarted { trigger: Trigger::Operator, .. }
         | Event::RampStarted { .. }
         | Event::RetireStarted { .. } => EventKind::Person,
+        Event::Compared(verdict) if verdict.allows_raises() => EventKind::Good,
         Event::Baked { gap, .. } if *gap == 0 => return None,
         Event::Baked { .. }
         | Event::Frozen { .. }
@@ -320,6 +326,7 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::GateFailed { .. }
         // A dry-run gate has no other event; the consequences of other verdicts have their own events.
         | Event::VerdictChanged { verdict: GateResult::Fail, dry_run: true, .. }
+        | Event::Compared(_)
         | Event::TimedOut { .. }
         | Event::HookEnded { .. }
         | Event::BindingRemoved { .. }

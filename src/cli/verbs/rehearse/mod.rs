@@ -135,7 +135,8 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     let hooks: Arc<dyn Hooks> =
         if args.exec { Arc::new(HookRunner::in_folder(Folder::of(plan))) } else { Arc::clone(&lab.hooks) };
     let reads = ReadPacer::new(Arc::clone(&clock));
-    let ports = Ports { balancer, clusters, metrics, hooks, clock, reads, store };
+    let compared = lab.compared.clone();
+    let ports = Ports { balancer, clusters, compared, metrics, hooks, clock, reads, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
         term::print_error(&check::text(&prepared.report, false, &term::style_err(global.color)));

@@ -293,6 +293,7 @@ async fn start_rollback(
     let mut ports = Ports {
         balancer: LoadBalancerApi::new(Alb::new(&config)),
         clusters: BTreeMap::new(),
+        compared: BTreeMap::new(),
         metrics: Arc::new(crate::adapter::metric::NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),

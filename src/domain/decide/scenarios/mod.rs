@@ -18,6 +18,7 @@ use crate::domain::run::state::{Phase, State};
 use crate::domain::traffic::{Reading, Unreadable};
 use crate::plan::model::{OnFailure, Plan, StepKind};
 
+mod comparison;
 mod hours;
 mod leaving;
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::comparison::Comparison;
 use super::hook::{HookId, HookResult};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::gate::Measurement;
@@ -260,6 +261,8 @@ pub enum Event {
         #[serde(default)]
         dry_run: bool,
     },
+    /// The compare gate has another verdict, or other reasons for it.
+    Compared(Comparison),
     /// A rollback starts.
     RollbackStarted {
         /// The cause of the rollback, as text.
@@ -456,6 +459,7 @@ impl Event {
             | Self::GateFailed { .. }
             | Self::GateMeasured { .. }
             | Self::VerdictChanged { .. }
+            | Self::Compared(_)
             | Self::Ramped { .. }
             | Self::HookStarted { .. }
             | Self::HookEnded { .. }

@@ -289,6 +289,8 @@ pub enum WaitReason {
     RaiseGate,
     /// A metric gate does not pass yet.
     MetricGate,
+    /// The comparison of both clusters has an error, or is not ready.
+    Compare,
     /// The settle time after the last write is not over.
     Settle,
     /// A bake is not over.

@@ -10,6 +10,7 @@ use super::model::{
     BakeProgress, Drift, Frozen, HookProgress, HoursOverride, OpenWrites, Paused, Phase, RampProgress, Retirement,
     Rollback, Route, State,
 };
+use crate::domain::run::comparison::Comparison;
 use crate::domain::run::event::{
     DriftPolicy, Event, FreezeReason, IgnoredHours, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write,
     WriteResult,
@@ -74,6 +75,8 @@ impl State {
             accepted_newcomers: BTreeSet::new(),
             shares_since: record.time,
             gates: BTreeMap::new(),
+            comparison: None,
+            raises_compared_since: record.time,
             handled_bindings: BTreeSet::new(),
             hooks: BTreeMap::new(),
             started_commands: BTreeSet::new(),
@@ -114,6 +117,7 @@ impl State {
             Event::VerdictChanged { gate, verdict: call, .. } => {
                 self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call);
             }
+            Event::Compared(comparison) => self.record_comparison(time, comparison),
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
@@ -190,6 +194,15 @@ impl State {
             | Event::Notified { .. } => {}
         }
         Ok(())
+    }
+
+    /// Records a verdict of the compare gate. When it allows raises again, the time-outs of the other gates start again.
+    fn record_comparison(&mut self, time: Timestamp, comparison: &Comparison) {
+        let held = self.comparison.as_ref().is_some_and(|before| !before.allows_raises());
+        if held && comparison.allows_raises() {
+            (self.raises_compared_since, self.gate_timeout_since) = (time, time);
+        }
+        self.comparison = Some(comparison.clone());
     }
 
     /// Records the start of a process. Time-outs start again (unless `continuous`), because time without a process must

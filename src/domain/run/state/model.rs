@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
+use crate::domain::run::comparison::Comparison;
 use crate::domain::run::event::{FreezeReason, Ramp, RouteStart, RunOutcome, Started, StopReason};
 use crate::domain::run::hook::HookId;
 use crate::domain::traffic::{RouteContent, RouteId, Split};
@@ -99,6 +100,11 @@ pub struct State {
     pub shares_since: Timestamp,
     /// The measurements and verdicts of metric gates for the current shares, by the name of the gate.
     pub gates: BTreeMap<String, GateHistory>,
+    /// The last verdict of the compare gate.
+    pub comparison: Option<Comparison>,
+    /// The time since which the compare gate allows raises, if it does. While it holds a step, the time limit of the
+    /// step's writes does not run.
+    pub raises_compared_since: Timestamp,
     /// The bindings that were created or verified, as (cluster, namespace/name).
     pub handled_bindings: BTreeSet<(String, String)>,
     /// The progress of the commands and hooks that have started. When a new process starts, no hook is running.

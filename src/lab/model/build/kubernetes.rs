@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::RouteEntryGroups;
 use super::settings::{Settings, WorkloadSettings};
+use super::{RouteEntryGroups, platform};
 use crate::base::partition;
 use crate::lab::model::cluster::{Cluster, DeploymentBehaviour};
 use crate::lab::model::controller::AUTO_MODE_TAG;
@@ -37,7 +37,7 @@ impl World {
                 let id = format!("i-{:08x}{:09x}", self.random.u32(..), u64::from(n) + 1);
                 let ip = Ipv4Addr::new(10, 100 + number, 0, n + 10);
                 let zone = format!("{}{}", settings.plan.region, if n % 2 == 0 { "a" } else { "c" });
-                objects.put(Kind::Node, node(&id, ip, &zone), self.now);
+                objects.put(Kind::Node, node(&id, ip, &zone, &version), self.now);
                 nodes.push((id, ip));
             }
             self.clusters.push(Cluster {
@@ -84,6 +84,7 @@ impl World {
                     self.build_workload(cluster, workload, &workload_settings, nodes);
                 }
             }
+            self.build_platform(cluster, &settings.plan.strategy.from);
             self.warm_deployments(cluster);
             for entry in entries {
                 let workload_settings = settings.workload(&name, &entry.workload.name);
@@ -102,6 +103,23 @@ impl World {
         self.calls.clear();
         self.clusters.iter_mut().for_each(|c| c.objects.set_recording(true));
         Ok(())
+    }
+
+    /// Builds what is around the workloads. `active`: the cluster in which runs what must run only once.
+    fn build_platform(&mut self, cluster: usize, active: &str) {
+        let now = self.now;
+        let Cluster { name, objects, deployments, .. } = &mut self.clusters[cluster];
+        objects.without_randomness(|objects| {
+            platform::add_platform(objects, now);
+            let mut namespaces: Vec<&str> = Vec::new();
+            for (namespace, workload) in deployments.keys() {
+                platform::add_references(objects, name, namespace, workload, now);
+                if !namespaces.contains(&namespace.as_str()) {
+                    namespaces.push(namespace);
+                    platform::add_single(objects, namespace, **name == *active, now);
+                }
+            }
+        });
     }
 
     fn bound_group(
@@ -166,12 +184,13 @@ impl World {
             "name": "app", "image": format!("registry.example.com/{name}:1"),
             "ports": [{"containerPort": workload_settings.port}],
         });
-        let template = json!({
+        let mut template = json!({
             "metadata": {"labels": labels,
                 "annotations": {"lab.cutover.dev/health-status": workload_settings.health_status.to_string()}},
             "spec": {"containers": [container], "readinessGates": gates,
                 "terminationGracePeriodSeconds": workload_settings.pre_stop.as_secs() + 15},
         });
+        platform::complete_template(&mut template["spec"], &name);
         let deployment = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
             "spec": {"replicas": workload_settings.replicas, "selector": {"matchLabels": labels}, "template": template},
@@ -300,15 +319,19 @@ pub(in crate::lab::model) fn service_ref(workload: &Workload, cluster: &str) -> 
     }
 }
 
-fn node(id: &str, ip: Ipv4Addr, zone: &str) -> Value {
+fn node(id: &str, ip: Ipv4Addr, zone: &str, version: &str) -> Value {
     let region = &zone[..zone.len() - 1];
-    json!({
+    let mut node = json!({
         "metadata": {"name": id,
             "labels": {"topology.kubernetes.io/zone": zone, "topology.kubernetes.io/region": region}},
         "spec": {"providerID": format!("aws:///{zone}/{id}")},
         "status": {"addresses": [{"type": "InternalIP", "address": ip.to_string()}],
             "conditions": [{"type": "Ready", "status": "True"}]},
-    })
+    });
+    for (field, value) in platform::node_status(version).as_object().into_iter().flatten() {
+        node["status"][field] = value.clone();
+    }
+    node
 }
 
 /// Returns the labels and annotations that a GitOps tool sets on the objects it manages.

@@ -5,6 +5,7 @@ mod groups;
 mod kubernetes;
 mod listeners;
 mod managed;
+pub(super) mod platform;
 mod settings;
 
 pub(super) use settings::cluster_name;

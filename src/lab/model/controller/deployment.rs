@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::lab::model::build::platform::NO_PODS;
 use crate::lab::model::cluster::{NamespacedName, PodSource};
 use crate::lab::model::{PodId, World};
 use crate::lab::objects::{Kind, meta_text};
@@ -24,7 +25,8 @@ struct DeploymentSpec {
 impl World {
     pub(super) fn reconcile_deployments(&mut self, cluster: usize, deployments: &BTreeSet<NamespacedName>) {
         for (namespace, name) in deployments {
-            if let Some(deployment) = self.clusters[cluster].objects.get(Kind::Deployment, namespace, name) {
+            let deployment = self.clusters[cluster].objects.get(Kind::Deployment, namespace, name);
+            if let Some(deployment) = deployment.filter(runs_pods) {
                 self.reconcile_deployment(cluster, &DeploymentSpec::read(&deployment), false);
             }
         }
@@ -34,7 +36,7 @@ impl World {
     pub(in crate::lab::model) fn warm_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
         let wanted: Vec<DeploymentSpec> =
-            objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
+            objects.list(Kind::Deployment, None).filter(runs_pods).map(|d| DeploymentSpec::read(&d)).collect();
         for deployment in &wanted {
             self.reconcile_deployment(cluster, deployment, true);
         }
@@ -124,6 +126,11 @@ impl World {
             .objects
             .update(Kind::Deployment, &wanted.namespace, &wanted.name, now, |o| o["status"] = status);
     }
+}
+
+/// Whether the lab runs pods of a Deployment.
+fn runs_pods(deployment: &Value) -> bool {
+    deployment["metadata"]["annotations"][NO_PODS].is_null()
 }
 
 impl DeploymentSpec {

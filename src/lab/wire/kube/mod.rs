@@ -4,7 +4,6 @@
 
 mod apply;
 mod discovery;
-mod empty;
 mod failure;
 mod fields;
 mod managers;
@@ -90,12 +89,6 @@ impl Server {
             && let Some(found) = discovery::answer(path, &self.version, objects.auto_mode())
         {
             return Ok(KubeResponse::Complete(json(200, &found)));
-        }
-        if request.method() == Method::GET
-            && path::parse_path(path, objects.auto_mode()).is_none()
-            && let Some(list) = empty::list(path)
-        {
-            return Ok(KubeResponse::Complete(json(200, &list)));
         }
         if path::unknown_group(path, objects.auto_mode()) {
             return Ok(KubeResponse::Complete(response(

@@ -133,9 +133,11 @@ fn missing_fields(given: &Value, typed: &Value, path: &str, found: &mut Vec<Stri
 /// Converts an object to its typed form and back.
 fn round_trip(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
     use k8s_openapi::api::{
-        apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination,
-        core::v1 as core, discovery::v1 as discovery,
+        admissionregistration::v1 as admission, apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch,
+        coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery, networking::v1 as networking,
+        policy::v1 as policy, scheduling::v1 as scheduling, storage::v1 as storage,
     };
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
     fn pass<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Result<Value, serde_json::Error> {
         serde_json::to_value(serde_json::from_value::<T>(object.clone())?)
     }
@@ -154,6 +156,22 @@ fn round_trip(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
         Kind::Job => pass::<batch::Job>(object),
         Kind::EndpointSlice => pass::<discovery::EndpointSlice>(object),
         Kind::Lease => pass::<coordination::Lease>(object),
+        Kind::DaemonSet => pass::<apps::DaemonSet>(object),
+        Kind::CronJob => pass::<batch::CronJob>(object),
+        Kind::ServiceAccount => pass::<core::ServiceAccount>(object),
+        Kind::PersistentVolumeClaim => pass::<core::PersistentVolumeClaim>(object),
+        Kind::PersistentVolume => pass::<core::PersistentVolume>(object),
+        Kind::ResourceQuota => pass::<core::ResourceQuota>(object),
+        Kind::LimitRange => pass::<core::LimitRange>(object),
+        Kind::PodDisruptionBudget => pass::<policy::PodDisruptionBudget>(object),
+        Kind::NetworkPolicy => pass::<networking::NetworkPolicy>(object),
+        Kind::Ingress => pass::<networking::Ingress>(object),
+        Kind::IngressClass => pass::<networking::IngressClass>(object),
+        Kind::StorageClass => pass::<storage::StorageClass>(object),
+        Kind::PriorityClass => pass::<scheduling::PriorityClass>(object),
+        Kind::CustomResourceDefinition => pass::<CustomResourceDefinition>(object),
+        Kind::MutatingWebhookConfiguration => pass::<admission::MutatingWebhookConfiguration>(object),
+        Kind::ValidatingWebhookConfiguration => pass::<admission::ValidatingWebhookConfiguration>(object),
         Kind::TargetGroupBinding => Ok(object.clone()),
     }
 }

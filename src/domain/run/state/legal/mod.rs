@@ -93,6 +93,7 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
         | Event::Health { .. }
         | Event::GateMeasured { .. }
         | Event::VerdictChanged { .. }
+        | Event::Compared(_)
         | Event::Finished { .. } => phase != Finished,
     }
 }

@@ -1,5 +1,7 @@
 //! Renders the findings of `cutover compare` as text, as Markdown for a pull request, or as JSON lines. Pure.
 
+pub mod watch;
+
 use std::fmt::Write;
 
 use serde_json::json as object;
@@ -81,15 +83,19 @@ pub fn text(plan: &Plan, findings: &[Finding], style: &Style) -> String {
             }
         }
     }
+    put_accept_lines(findings, &mut out);
+    let _ = writeln!(out, "\n{}", verdict(plan, findings));
+    out
+}
+
+fn put_accept_lines(findings: &[Finding], out: &mut String) {
     let accept = accept_lines(findings);
     if !accept.is_empty() {
-        put("\nto accept a difference, write its line below `accept` in the plan:");
+        let _ = writeln!(out, "\nto accept a difference, write its line below `accept` in the plan:");
         for line in &accept {
-            put(&format!("  {line}"));
+            let _ = writeln!(out, "  {line}");
         }
     }
-    put(&format!("\n{}", verdict(plan, findings)));
-    out
 }
 
 /// Returns the Markdown, which ends with a newline.
@@ -117,12 +123,23 @@ pub fn markdown(plan: &Plan, findings: &[Finding]) -> String {
 pub fn json(plan: &Plan, findings: &[Finding]) -> String {
     let mut out = String::new();
     for finding in findings {
-        let mut line = serde_json::to_value(finding).unwrap_or_default();
-        line["event"] = "finding".into();
-        let _ = writeln!(out, "{line}");
+        let _ = writeln!(out, "{}", event("finding", finding));
     }
+    let _ = writeln!(out, "{}", summary(plan, findings));
+    out
+}
+
+/// Returns a finding as a JSON object with the name of an event.
+fn event(name: &str, finding: &Finding) -> serde_json::Value {
+    let mut line = serde_json::to_value(finding).unwrap_or_default();
+    line["event"] = name.into();
+    line
+}
+
+/// Returns the verdict as a JSON object.
+fn summary(plan: &Plan, findings: &[Finding]) -> serde_json::Value {
     let number = |severity| findings.iter().filter(|f| f.severity == severity && f.accepted.is_none()).count();
-    let summary = object!({
+    object!({
         "event": "summary",
         "plan": plan.name,
         "from": plan.strategy.from,
@@ -131,7 +148,5 @@ pub fn json(plan: &Plan, findings: &[Finding]) -> String {
         "errors": number(Severity::Error),
         "warnings": number(Severity::Warning),
         "unknown": findings.iter().filter(|f| f.code == Code::CUT190).count(),
-    });
-    let _ = writeln!(out, "{summary}");
-    out
+    })
 }

@@ -1,0 +1,180 @@
+//! The verb `differ`: an object of one cluster differs from the other cluster, as `cutover compare` reports it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::period::Period;
+
+/// The verb `differ`: changes objects of a cluster, so that `cutover compare` finds a difference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Differ {
+    /// What differs.
+    pub rule: Difference,
+    /// Name of the cluster in the plan, or `from`, or `to`.
+    pub cluster: String,
+    /// Name of the workload in the plan; omitted: all workloads.
+    pub workload: Option<String>,
+    /// Duration of the fault; omitted: until the end.
+    #[serde(rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// What differs between the clusters: one of the rules of `cutover compare`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Difference {
+    /// CUT102: the kubelets are too old.
+    Kubelet,
+    /// CUT103: the nodes have another architecture.
+    Architecture,
+    /// CUT106: `CoreDNS` is missing.
+    AddonMissing,
+    /// CUT107: `CoreDNS` is older.
+    AddonVersion,
+    /// CUT108: the AWS Load Balancer Controller is older.
+    ControllerVersion,
+    /// CUT109: the namespace joins a service mesh.
+    Mesh,
+    /// CUT115: an admission webhook is new.
+    Webhook,
+    /// CUT120: another image. The pods are replaced.
+    #[default]
+    Image,
+    /// CUT121: one replica more.
+    Replicas,
+    /// CUT123: other resource requests.
+    Resources,
+    /// CUT124: another readiness probe.
+    Probes,
+    /// CUT125: another environment variable.
+    Environment,
+    /// CUT126: other arguments.
+    Arguments,
+    /// CUT127: another volume.
+    Volumes,
+    /// CUT128: another security context.
+    SecurityContext,
+    /// CUT129: another priority class.
+    Priority,
+    /// CUT130: a node selector that no node fulfils.
+    Placement,
+    /// CUT131: the disruption budget is missing.
+    DisruptionBudget,
+    /// CUT132: the Service has another session affinity.
+    Service,
+    /// CUT133: the network policy is missing.
+    NetworkPolicy,
+    /// CUT140: the ConfigMap has other content.
+    Config,
+    /// CUT141: the ConfigMap is missing.
+    ConfigMissing,
+    /// CUT143: the storage class is missing.
+    StorageClass,
+    /// CUT144: the volume of the other cluster is also in this one.
+    Volume,
+    /// CUT145: the ingress class is missing.
+    IngressClass,
+    /// CUT146: a custom resource is missing.
+    CustomResource,
+    /// CUT148: the service account is missing.
+    ServiceAccount,
+    /// CUT149: the priority class is missing.
+    PriorityClass,
+    /// CUT162: a pod is pending.
+    PendingPod,
+    /// CUT164: the namespace has a limit range.
+    Limits,
+    /// CUT170: the `CronJob` runs, as in the other cluster.
+    CronJob,
+    /// CUT171: the Job runs, as in the other cluster.
+    Job,
+    /// CUT172: the `StatefulSet` has pods, as in the other cluster.
+    StatefulSet,
+    /// CUT173: the worker has pods, as in the other cluster.
+    Worker,
+    /// CUT175: the Lease has a holder, as in the other cluster.
+    Lease,
+}
+
+impl Difference {
+    /// All differences.
+    pub const ALL: [Self; 35] = [
+        Self::Kubelet,
+        Self::Architecture,
+        Self::AddonMissing,
+        Self::AddonVersion,
+        Self::ControllerVersion,
+        Self::Mesh,
+        Self::Webhook,
+        Self::Image,
+        Self::Replicas,
+        Self::Resources,
+        Self::Probes,
+        Self::Environment,
+        Self::Arguments,
+        Self::Volumes,
+        Self::SecurityContext,
+        Self::Priority,
+        Self::Placement,
+        Self::DisruptionBudget,
+        Self::Service,
+        Self::NetworkPolicy,
+        Self::Config,
+        Self::ConfigMissing,
+        Self::StorageClass,
+        Self::Volume,
+        Self::IngressClass,
+        Self::CustomResource,
+        Self::ServiceAccount,
+        Self::PriorityClass,
+        Self::PendingPod,
+        Self::Limits,
+        Self::CronJob,
+        Self::Job,
+        Self::StatefulSet,
+        Self::Worker,
+        Self::Lease,
+    ];
+
+    /// Returns the code of the finding of `cutover compare`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Kubelet => "CUT102",
+            Self::Architecture => "CUT103",
+            Self::AddonMissing => "CUT106",
+            Self::AddonVersion => "CUT107",
+            Self::ControllerVersion => "CUT108",
+            Self::Mesh => "CUT109",
+            Self::Webhook => "CUT115",
+            Self::Image => "CUT120",
+            Self::Replicas => "CUT121",
+            Self::Resources => "CUT123",
+            Self::Probes => "CUT124",
+            Self::Environment => "CUT125",
+            Self::Arguments => "CUT126",
+            Self::Volumes => "CUT127",
+            Self::SecurityContext => "CUT128",
+            Self::Priority => "CUT129",
+            Self::Placement => "CUT130",
+            Self::DisruptionBudget => "CUT131",
+            Self::Service => "CUT132",
+            Self::NetworkPolicy => "CUT133",
+            Self::Config => "CUT140",
+            Self::ConfigMissing => "CUT141",
+            Self::StorageClass => "CUT143",
+            Self::Volume => "CUT144",
+            Self::IngressClass => "CUT145",
+            Self::CustomResource => "CUT146",
+            Self::ServiceAccount => "CUT148",
+            Self::PriorityClass => "CUT149",
+            Self::PendingPod => "CUT162",
+            Self::Limits => "CUT164",
+            Self::CronJob => "CUT170",
+            Self::Job => "CUT171",
+            Self::StatefulSet => "CUT172",
+            Self::Worker => "CUT173",
+            Self::Lease => "CUT175",
+        }
+    }
+}
