@@ -32,7 +32,7 @@ async fn taken_over_baking_run_stops_and_ignores_requests() {
     let ports = Ports {
         balancer: LoadBalancerApi::new(FakeTags::default()),
         clusters: [].into(),
-        objects: [].into(),
+        compared: [].into(),
         metrics: Arc::new(NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),
