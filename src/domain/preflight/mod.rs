@@ -68,6 +68,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     once::merge_credentials(facts, &mut findings);
     once::merge_ended_reading(facts, &mut findings);
     once::merge_equal(&mut findings);
+    once::drop_false_trails(&mut findings);
     Acceptance { field: "accept", entries: &plan.accept, source: Source::Preflight }.apply(&mut findings);
     findings.sort_by_key(|finding| (Reverse(finding.severity), place_of_cause(finding.code)));
     findings

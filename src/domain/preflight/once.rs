@@ -1,5 +1,6 @@
 //! Merges findings that have a common cause. For example, without credentials nothing can be read, and every check
-//! would report this.
+//! would report this. Drops findings that another
+//! finding explains.
 
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::unread;
@@ -36,4 +37,40 @@ pub(super) fn merge_credentials(facts: &Facts, findings: &mut Vec<Finding>) {
     };
     findings.retain(|finding| !caused(finding));
     findings.push(unread("aws", "AWS", why));
+}
+
+/// Removes findings about a target group whose name in the plan is misspelt (CUT041): that routes forward to it although
+/// the plan does not name it, and that it has a binding already.
+pub(super) fn drop_false_trails(findings: &mut Vec<Finding>) {
+    let meant = |finding: &Finding| {
+        let (_, rest) = finding.message.split_once("did you mean `").filter(|_| finding.code == Code::CUT041)?;
+        rest.split_once('`').map(|(name, _)| name.to_owned())
+    };
+    let meant: Vec<String> = findings.iter().filter_map(meant).collect();
+    let is_about = |finding: &Finding| {
+        let text = &finding.message;
+        meant.iter().any(|name| finding.subject == *name || text.contains(&format!("targetgroup/{name}/")))
+    };
+    findings.retain(|finding| !(matches!(finding.code, Code::CUT073 | Code::CUT086) && is_about(finding)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests a bug: beside a misspelt target group, `check` warned about routes and bindings of the group that was meant.
+    #[test]
+    fn a_misspelt_group_has_no_other_findings() {
+        let cause = "no target group matches `shop-aa` in eu-west-1; did you mean `shop-a`?";
+        let bound = "binding x already exists for arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/shop-a/1";
+        let mut findings = vec![
+            Finding::new(Code::CUT041, "shop", cause),
+            Finding::new(Code::CUT086, "shop-a", "these routes forward to shop-a"),
+            Finding::new(Code::CUT073, "b", bound),
+            Finding::new(Code::CUT086, "shop-b", "these routes forward to shop-b"),
+        ];
+        drop_false_trails(&mut findings);
+        let left: Vec<_> = findings.iter().map(|finding| (finding.code, finding.subject.as_str())).collect();
+        assert_eq!(left, [(Code::CUT041, "shop"), (Code::CUT086, "shop-b")]);
+    }
 }
