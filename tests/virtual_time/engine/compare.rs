@@ -64,7 +64,7 @@ async fn a_deploy_in_one_cluster_holds_the_next_raise_until_the_other_follows() 
     assert!(held.held[0].contains("blue runs") && held.held[0].contains("green runs"), "{held:?}");
 
     // The fault begins twenty minutes after the first traffic. The pods need some time to follow.
-    let (some, half) = (began(&test_run, "setWeight: 10"), began(&test_run, "setWeight: 50"));
+    let (some, half) = (began(&test_run, "some"), began(&test_run, "half"));
     let after = held_at.duration_since(some);
     assert!(after > SignedDuration::from_mins(20) && after < SignedDuration::from_mins(32), "{after:?}");
     let waits = compare_waits(&test_run);
@@ -113,7 +113,7 @@ async fn a_cluster_that_cannot_be_read_holds_the_raise() {
     let waits = compare_waits(&test_run);
     assert!(waits.iter().any(|wait| wait.contains("CUT190 b: ") && wait.contains("cannot be read")), "{waits:?}");
     let passed = verdicts(&test_run).last().expect("a verdict").clone();
-    let again = passed.0.duration_since(began(&test_run, "setWeight: 10"));
+    let again = passed.0.duration_since(began(&test_run, "some"));
     assert!(again >= SignedDuration::from_mins(60) && again < SignedDuration::from_mins(66), "{again:?}");
 }
 
@@ -125,7 +125,7 @@ async fn a_crash_does_not_let_a_raise_slip_through() {
     let mut test_run = begin(faults).await;
     let end = test_run.run().await;
     assert_eq!((ending_name(&end), exit(&end)), ("completed", Exit::Done), "{}", test_run.output());
-    let (some, half) = (began(&test_run, "setWeight: 10"), began(&test_run, "setWeight: 50"));
+    let (some, half) = (began(&test_run, "some"), began(&test_run, "half"));
     let records = test_run.records();
     let raised = records.iter().find(|r| r.time > half && matches!(r.event, Event::Intended { .. })).expect("a write");
     assert!(raised.time.duration_since(some) > SignedDuration::from_mins(55), "{}", test_run.output());
