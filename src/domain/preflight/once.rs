@@ -1,6 +1,5 @@
 //! Merges findings that have a common cause. For example, without credentials nothing can be read, and every check
-//! would report this. Drops findings that another
-//! finding explains.
+//! would report this. Drops findings that another finding explains.
 
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::unread;
