@@ -201,7 +201,7 @@ async fn with_run_list(store: &dyn Store, failure: Failure) -> Failure {
 
 /// The commands that roll back without a run of this store.
 const ROLLBACK_HINT: [&str; 2] = [
-    "to roll back from here, with the tags of the run on its load balancers: cutover rollback",
+    "to roll back with the tags of a run on its load balancer: cutover rollback --load-balancer LB",
     "to roll back without a journal and without tags: \
      cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
 ];

@@ -8,12 +8,17 @@ use crate::base::number::percent;
 use crate::base::text::shell_word;
 use crate::domain::elb::kinds;
 use crate::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, WriteResult};
+use crate::domain::run::frozen_plan::FROM_JOURNAL;
 use crate::domain::run::hook::{HookId, HookPoint};
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
 use crate::plan::model::Plan;
 
-/// Returns a plan as the argument of a command: its file, or its name if it came from standard input.
+/// Returns a plan as the argument of a command: its file, or its name if it came from standard input. The journal of a
+/// run does not contain the path of the plan's file, so that the argument is then `PLAN`.
 pub fn plan_argument(plan: &Plan) -> String {
+    if plan.source.ends_with(FROM_JOURNAL) {
+        return "PLAN".to_owned();
+    }
     shell_word(if plan.source == "-" || plan.source.is_empty() { &plan.name } else { &plan.source })
 }
 

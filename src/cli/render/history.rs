@@ -47,6 +47,9 @@ fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
         run.started.zip(run.last).map_or_else(String::new, |(began, last)| format_elapsed(last.duration_since(began)));
     let (ended, tone) = match (&run.damaged, run.finished) {
         (Some(_), _) => ("damaged journal", Tone::Bad),
+        (None, Some(RunOutcome::RolledBack | RunOutcome::Aborted)) if run.aborted_to.is_some() => {
+            ("aborted to the shares of an earlier step", Tone::Bad)
+        }
         (None, Some(RunOutcome::RolledBack | RunOutcome::Aborted)) if run.completed => {
             ("completed, then rolled back", Tone::Warn)
         }

@@ -55,11 +55,17 @@ pub(super) fn without_comment(line: &str, width: usize) -> Vec<String> {
 }
 
 /// A command in lines that a shell joins again, if it is wider than `width`. It is broken only at spaces outside of
-/// quotes, so that a long name may still be wider.
+/// quotes, so that a long name may still be wider. Its comment is on the next line: a comment that is broken would be
+/// part of the command.
 fn command_lines(command: &str, width: usize) -> Vec<String> {
     let is_command = PROGRAMS.iter().any(|program| command.split(' ').next() == Some(program));
     if measure_text_width(command) <= width || !is_command || command.contains("<<") {
         return vec![command.to_owned()];
+    }
+    if let Some((command, comment)) = command.split_once(" # ") {
+        let mut lines = command_lines(command.trim_end(), width);
+        lines.push(format!("{COMMAND_INDENT}# {comment}"));
+        return lines;
     }
     let mut lines = vec![String::new()];
     for word in shell_words(command) {
@@ -157,6 +163,21 @@ fn end_of_word(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In a shell, a line after a backslash and a line break belongs to the command.
+    #[test]
+    fn a_comment_of_a_command_is_never_broken() {
+        let text = "to end that now: cutover rollback alpha-webapp-20260105-080000-xtj4 --stickiness break # also clients with a cookie";
+        let lines = wrap(text, Some(80));
+        assert_eq!(
+            lines,
+            [
+                "to end that now:",
+                "cutover rollback alpha-webapp-20260105-080000-xtj4 --stickiness break",
+                "  # also clients with a cookie"
+            ]
+        );
+    }
 
     #[test]
     fn words_are_whole_and_further_lines_hang_below_the_first() {

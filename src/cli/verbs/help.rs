@@ -67,6 +67,9 @@ fn finding(code: Code, style: &Style) -> String {
         Severity::Error if ACCEPTABLE_ERRORS.contains(&code) => {
             "An error: the run does not start (exit 3), unless the plan accepts it."
         }
+        Severity::Error if code.source() == Source::Compare => {
+            "An error: `cutover compare` exits with 3, and the compare gate holds raises, unless the plan accepts it."
+        }
         Severity::Error => "An error: the run does not start (exit 3). It cannot be accepted.",
         Severity::Warning => "A warning: the run starts. The plan can accept it.",
         Severity::Info => "A note: the run starts.",

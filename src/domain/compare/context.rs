@@ -11,4 +11,6 @@ pub struct Context<'a> {
     pub to: &'a ClusterFacts,
     /// The objects of the plan's workloads.
     pub pairs: Pairs<'a>,
+    /// The option ` --context …` with which kubectl reaches the new cluster; empty if it is not known.
+    pub kubectl_context: String,
 }

@@ -30,7 +30,7 @@ mod workloads;
 use crate::base::finding::{Finding, Source};
 use crate::domain::compare::context::Context;
 use crate::domain::compare::facts::ClusterFacts;
-use crate::domain::preflight::Acceptance;
+use crate::domain::preflight::{Acceptance, kubectl_context};
 use crate::plan::model::Plan;
 
 pub use dry_run::candidates;
@@ -40,7 +40,8 @@ pub use secrets::names as secret_names;
 
 /// Returns all findings, most severe first, with `accept` applied.
 pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding> {
-    let context = Context { from, to, pairs: pair::find(plan, from, to) };
+    let context =
+        Context { from, to, pairs: pair::find(plan, from, to), kubectl_context: kubectl_context(plan, &to.name) };
     let mut findings = Vec::new();
     let rules: [fn(&Context<'_>, &mut Vec<Finding>); 14] = [
         versions::check,

@@ -28,9 +28,14 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let inner = INNER_LEASES.iter().any(|prefix| object.name.starts_with(prefix));
         !inner && object.text("/spec/holderIdentity").is_some_and(|holder| !holder.is_empty())
     };
-    let suspend = "kubectl patch cronjob NAME -p '{\"spec\":{\"suspend\":true}}'";
+    // A CronJob in the new cluster has not been needed yet, so its suspension stops no work.
+    let suspend = format!(
+        "suspend it in {} until it is handed over: kubectl{} -n NAMESPACE patch cronjob NAME -p \
+         '{{\"spec\":{{\"suspend\":true}}}}'",
+        context.to.name, context.kubectl_context
+    );
     let scale_down = "scale it to 0 in one of the clusters";
-    twice(context, Kind::CronJob, Code::CUT170, "starts its jobs", suspend, &not_suspended, findings);
+    twice(context, Kind::CronJob, Code::CUT170, "starts its jobs", &suspend, &not_suspended, findings);
     twice(
         context,
         Kind::Job,
@@ -66,7 +71,8 @@ fn twice(
     for old in from.all(kind).iter().filter(|object| active(object, from)) {
         let Some(new) = to.one(kind, &old.namespace, &old.name).filter(|object| active(object, to)) else { continue };
         let message = format!("{kind:?} {} {what} in both clusters, {} and {}", new.full_name(), from.name, to.name);
-        let help = format!("its work is done twice: {}", fix.replace("NAME", &new.name));
+        let help =
+            format!("its work is done twice: {}", fix.replace("NAMESPACE", &new.namespace).replace("NAME", &new.name));
         findings.push(Finding::new(code, new.full_name(), message).help(help));
     }
 }

@@ -100,17 +100,23 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Returns the option ` --context …` for kubectl, with the context name that `aws eks update-kubeconfig` assigns.
+    /// Returns the option ` --context …` for kubectl, as [`kubectl_context`] does.
     pub fn kubectl_context(&self, cluster: &str) -> String {
-        match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access) {
-            Some(ClusterAccess::Eks(name)) => {
-                let (region, account) = (&self.plan.region, &self.plan.account_id);
-                let partition = partition::of_region(region).name;
-                format!(" --context arn:{partition}:eks:{region}:{account}:cluster/{name}")
-            }
-            Some(ClusterAccess::KubeContext(name)) => format!(" --context {name}"),
-            _ => String::new(),
+        kubectl_context(self.plan, cluster)
+    }
+}
+
+/// Returns the option ` --context …` for kubectl, with the context name that `aws eks update-kubeconfig` assigns; empty
+/// if the plan gives no access to the cluster.
+pub fn kubectl_context(plan: &Plan, cluster: &str) -> String {
+    match plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access) {
+        Some(ClusterAccess::Eks(name)) => {
+            let (region, account) = (&plan.region, &plan.account_id);
+            let partition = partition::of_region(region).name;
+            format!(" --context arn:{partition}:eks:{region}:{account}:cluster/{name}")
         }
+        Some(ClusterAccess::KubeContext(name)) => format!(" --context {name}"),
+        _ => String::new(),
     }
 }
 

@@ -25,6 +25,7 @@ mod workloads;
 mod zones;
 
 pub use accept::{ACCEPTABLE_ERRORS, Acceptance};
+pub use context::kubectl_context;
 
 use std::cmp::Reverse;
 

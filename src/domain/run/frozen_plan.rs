@@ -7,9 +7,12 @@ use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
 use crate::plan::read;
 
+/// The end of the source of a plan that was read from a journal.
+pub const FROM_JOURNAL: &str = " (from the journal)";
+
 /// Returns the plan of a run. Parts of the plan's text that this build cannot read are derived from `started`.
 pub fn plan(started: &Started) -> Plan {
-    let source = format!("{} (from the journal)", started.plan);
+    let source = format!("{}{FROM_JOURNAL}", started.plan);
     let plan = read(&source, started.text.as_bytes(), skeleton(started).plan());
     Plan { folder: started.folder.clone(), ..plan }
 }

@@ -26,6 +26,10 @@ pub struct RunSummary {
     /// Whether all steps were done, also if the run was rolled back later.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub completed: bool,
+    /// The number of the step to whose shares an operator aborted the run (`abort --to-step`): the new cluster keeps
+    /// traffic. `None` if the last rollback restored the original shares, or if there was no rollback.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub aborted_to: Option<usize>,
     /// Why the last process stopped driving the run; `None` if a process is driving the run, or died.
     pub stopped: Option<StopReason>,
     /// The ARNs of the run's load balancers.
@@ -44,6 +48,7 @@ impl RunSummary {
             last: records.last().map(|r| r.time),
             finished: None,
             completed: false,
+            aborted_to: None,
             stopped: None,
             load_balancers: vec![],
             damaged: None,
@@ -68,9 +73,15 @@ impl RunSummary {
                 self.load_balancers.clone_from(&started.load_balancers);
             }
             Event::ProcessStarted { .. } => self.stopped = None,
-            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::RetireStarted { .. } => {
+            Event::RollbackStarted { to_step, .. } => {
                 self.finished = None;
+                self.aborted_to = *to_step;
             }
+            Event::RampStarted { .. } => {
+                self.finished = None;
+                self.aborted_to = None;
+            }
+            Event::RetireStarted { .. } => self.finished = None,
             Event::Finished { outcome, .. } => {
                 self.finished = Some(*outcome);
                 self.completed |= *outcome == RunOutcome::Completed;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::stack::api::RefusedCall;
 use crate::stack::cluster::Cluster;
 use crate::stack::fixture::{REPLICAS, StackFixture, until};
 use crate::stack::permissions::{self, role};
@@ -70,9 +71,9 @@ pub fn container_object() -> Value {
     })
 }
 
-/// Creates the objects of a cluster that the differences change.
-pub fn create_platform(cluster: &Cluster, namespace: &str) {
-    let create = |path: &str, object: Value| cluster.api.create(&path.replace("NS", namespace), &object);
+/// Gives the node room for the workload. No kubelet renews the node's lease, so that the node has the taint
+/// `unreachable`, which the workload tolerates from now on.
+pub fn create_room(cluster: &Cluster, namespace: &str) {
     cluster.api.merge("/api/v1/nodes/node-1", &json!({"metadata": {"labels": {"zone": "a"}}}));
     let status = json!({"status": {
         "allocatable": {"cpu": "8", "memory": "16Gi", "pods": "50"},
@@ -82,6 +83,19 @@ pub fn create_platform(cluster: &Cluster, namespace: &str) {
         },
     }});
     cluster.api.merge("/api/v1/nodes/node-1/status", &status);
+    let spec = json!({"tolerations": [{"operator": "Exists"}]});
+    cluster.api.merge(&DEPLOYMENT.replace("NS", namespace), &json!({"spec": {"template": {"spec": spec}}}));
+}
+
+/// Creates the objects of a cluster that the differences change.
+pub fn create_platform(cluster: &Cluster, namespace: &str) {
+    let create = |path: &str, object: Value| cluster.api.create(&path.replace("NS", namespace), &object);
+    // Objects without a namespace may be there already, because other tests of the stack need them, too.
+    let create_shared = |path: &str, object: Value| match cluster.api.call("POST", path, Some(&object)) {
+        Ok(_) | Err(RefusedCall(409, _)) => {}
+        Err(refused) => panic!("{path}: {refused:?}"),
+    };
+    create_room(cluster, namespace);
     create("/api/v1/namespaces/NS/configmaps", json!({"metadata": {"name": "settings"}, "data": {"limit": "10"}}));
     create("/api/v1/namespaces/NS/serviceaccounts", json!({"metadata": {"name": "web"}}));
     let selector = json!({"matchLabels": {"app": "web"}});
@@ -93,8 +107,8 @@ pub fn create_platform(cluster: &Cluster, namespace: &str) {
         "/apis/networking.k8s.io/v1/namespaces/NS/networkpolicies",
         json!({"metadata": {"name": "web"}, "spec": {"podSelector": selector, "policyTypes": ["Ingress"]}}),
     );
-    create("/apis/scheduling.k8s.io/v1/priorityclasses", json!({"metadata": {"name": "high"}, "value": 1000}));
-    create(
+    create_shared("/apis/scheduling.k8s.io/v1/priorityclasses", json!({"metadata": {"name": "high"}, "value": 1000}));
+    create_shared(
         "/apis/networking.k8s.io/v1/ingressclasses",
         json!({"metadata": {"name": "edge"}, "spec": {"controller": "x/y"}}),
     );
@@ -118,11 +132,7 @@ pub fn create_platform(cluster: &Cluster, namespace: &str) {
             "replicas": i32::from(cluster.name == "a"), "selector": {"matchLabels": {"app": "mailer"}}, "template": mailer,
         }}),
     );
-    // No kubelet renews the node's lease, so the node has the taint `unreachable`.
-    let spec = json!({
-        "serviceAccountName": "web", "priorityClassName": "high", "containers": [container_object()],
-        "tolerations": [{"operator": "Exists"}],
-    });
+    let spec = json!({"serviceAccountName": "web", "priorityClassName": "high", "containers": [container_object()]});
     cluster.api.merge(&DEPLOYMENT.replace("NS", namespace), &json!({"spec": {"template": {"spec": spec}}}));
 }
 

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::child::follow;
 use crate::stack::cluster::Cluster;
-use crate::stack::compare::{DEPLOYMENT, container_object, create_platform};
+use crate::stack::compare::{DEPLOYMENT, container_object, create_platform, grants};
 use crate::stack::fixture::{REPLICAS, StackFixture, until};
+use crate::stack::permissions::{self, role};
 
 const STEPS: &str = "{bind: {}}, {setWeight: 20}, {pause: {duration: 15s}}, {setWeight: 100}";
 
@@ -39,14 +40,15 @@ fn stack_a_deploy_in_one_cluster_holds_the_next_raise() {
     let clusters = [&fixture.stack.a, &fixture.stack.b];
     for cluster in clusters {
         create_platform(cluster, "held");
+        role::grant(cluster, "held", role::example("held").iter().chain(&grants(cluster, "held")));
         deploy(&fixture, cluster, '1');
     }
-    let plan = fixture.plan(STEPS);
+    let plan = permissions::plan_with(&fixture, STEPS);
     let text = std::fs::read_to_string(&plan).expect("the plan should be readable");
     let gated = text.replace("gates: {", "gates: {compare: {every: 1m}, ");
     std::fs::write(&plan, gated).expect("the plan should be written");
 
-    let mut command = fixture.cutover(&["run", &plan, "--yes", "--output", "json"]);
+    let mut command = permissions::cutover(&fixture, "held", &["run", &plan, "--yes", "--output", "json"]);
     let (mut at, mut held, mut mended) = (Vec::new(), None, false);
     let began = Instant::now();
     let ended = follow(&mut command, |line| {

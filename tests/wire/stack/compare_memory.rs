@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
-use crate::stack::compare::{DEPLOYMENT, ROLE, container_object};
+use crate::stack::compare::{DEPLOYMENT, container_object, grants};
 use crate::stack::fixture::{StackFixture, until};
 use crate::stack::permissions::{self, role};
 
@@ -37,26 +37,25 @@ fn memory_has(process: &Child, text: &[u8]) -> bool {
 #[ignore = "tier stack"]
 fn stack_no_value_of_a_secret_is_in_the_memory_of_the_process() {
     let fixture = StackFixture::new("memory");
-    let mut grants = role::of_file(ROLE, "memory");
-    grants.insert(role::Grant {
+    let secret = role::Grant {
         namespace: Some("memory".to_owned()),
         group: String::new(),
         resource: "secrets".to_owned(),
         verb: "get".to_owned(),
         name: Some("login".to_owned()),
-    });
+    };
     for cluster in [&fixture.stack.a, &fixture.stack.b] {
-        let secret = json!({
+        let login = json!({
             "metadata": {"name": "login", "annotations": {"note": CANARY}}, "stringData": {"password": CANARY},
         });
-        cluster.api.create("/api/v1/namespaces/memory/secrets", &secret);
+        cluster.api.create("/api/v1/namespaces/memory/secrets", &login);
         let settings = json!({"metadata": {"name": "settings"}, "data": {"note": READ}});
         cluster.api.create("/api/v1/namespaces/memory/configmaps", &settings);
         let mut container = container_object();
         container["envFrom"] = json!([{"secretRef": {"name": "login"}}, {"configMapRef": {"name": "settings"}}]);
         let template = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
         cluster.api.merge(&DEPLOYMENT.replace("NS", "memory"), &template);
-        role::grant(cluster, "memory", &grants);
+        role::grant(cluster, "memory", grants(cluster, "memory").iter().chain([&secret]));
     }
     let plan = permissions::plan(&fixture);
     let compare = |more: &[&str]| {

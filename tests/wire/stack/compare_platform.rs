@@ -4,16 +4,17 @@
 use serde_json::{Value, json};
 
 use crate::child::run;
-use crate::stack::compare::{DEPLOYMENT, codes, compare, grants};
+use crate::stack::compare::{DEPLOYMENT, codes, compare, create_room, grants};
 use crate::stack::fixture::{StackFixture, until};
 use crate::stack::permissions::policy::Policy;
 use crate::stack::permissions::{self, role};
 
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 
-/// Grants a user the roles of `compare` in both clusters.
+/// Gives both clusters room, and grants a user the roles of `compare` in both clusters.
 fn grant(fixture: &StackFixture, user: &str) {
     for cluster in [&fixture.stack.a, &fixture.stack.b] {
+        create_room(cluster, &fixture.name);
         role::grant(cluster, user, &grants(cluster, &fixture.name));
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::child::follow;
+use crate::child::{follow, run};
 use crate::stack::fixture::StackFixture;
 use crate::stack::watch;
 
@@ -24,11 +24,13 @@ fn stack_endpoints_that_disappear_make_their_group_the_next_one_to_read() {
             .collect::<Vec<_>>()
     };
     let mut before = None;
-    let mut command = fixture.cutover(&["run", &plan, "--yes", "--output", "json", "--api-budget", CALLS_PER_SECOND]);
+    run(fixture.cutover(&["run", &plan, "--yes", "--until", "2"])).assert_exit(8);
+    fixture.assert_share(50);
+    let more = ["--output", "json", "--api-budget", CALLS_PER_SECOND];
+    let mut command = fixture.cutover(&[&["resume", &plan, "--yes"], more.as_slice()].concat());
     let ended = follow(&mut command, |line| {
         let record = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         if before.is_none() && watch::begins(&record, 3) {
-            fixture.assert_share(50);
             before = Some(readings().len());
             let deployment = "/apis/apps/v1/namespaces/endpoints/deployments/web";
             fixture.stack.b.api.merge(deployment, &json!({"spec": {"replicas": 0}}));

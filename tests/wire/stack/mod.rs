@@ -38,7 +38,6 @@ mod compare;
 mod compare_gate;
 mod compare_memory;
 mod compare_platform;
-mod compare_scale;
 mod endpoint;
 mod endpoints;
 mod environment;

@@ -147,7 +147,9 @@ async fn find_for_target(global: &Global, target: Option<&str>) -> Result<Rollba
                     Ok(found) => found,
                     Err(NoTagSource::Several(several)) => return Err(several),
                     Err(NoTagSource::Unsearched(cause)) => return Err(caused_by(cause, failure)),
-                    Err(NoTagSource::Unknown(cause)) => return Err(put_back_before(&runs, name, failure).next(cause)),
+                    Err(NoTagSource::Unknown(cause)) => {
+                        return Err(with_commands(&runs, put_back_before(&runs, name, failure)).next(cause));
+                    }
                 },
             };
             let distinct: BTreeMap<_, _> = selectors.into_iter().map(|s: Selector| (selector_text(&s), s)).collect();
@@ -173,6 +175,15 @@ fn caused_by(cause: String, failure: Failure) -> Failure {
     Failure { error: cause.into(), next, ..failure }
 }
 
+/// Adds the commands that roll back the newest completed runs. Such a run is only rolled back by its id.
+fn with_commands(runs: &[RunSummary], failure: Failure) -> Failure {
+    let mut completed: Vec<_> = runs.iter().filter(|run| run.finished == Some(RunOutcome::Completed)).collect();
+    completed.sort_by_key(|run| std::cmp::Reverse(run.last));
+    completed.into_iter().take(3).fold(failure, |failure, run| {
+        failure.next(format!("to put the traffic of a completed run back: {}", rollback_command(run)))
+    })
+}
+
 /// Says that the last run was rolled back, if no run is left to roll back: the command is often typed twice.
 fn put_back_before(runs: &[RunSummary], name: Option<&str>, failure: Failure) -> Failure {
     let meant =
@@ -181,6 +192,17 @@ fn put_back_before(runs: &[RunSummary], name: Option<&str>, failure: Failure) ->
     let back = last.filter(|run| matches!(run.finished, Some(RunOutcome::Aborted | RunOutcome::RolledBack)));
     let Some((run, at)) = back.and_then(|run| Some((run, run.last?))) else { return failure };
     let at = at.strftime("%F %T UTC");
+    if let Some(step) = run.aborted_to {
+        let cause = format!(
+            "no run is unfinished, but not all traffic is back: {} was aborted to the shares of step {step} at {at}, and \
+             nobody guards these shares",
+            run.id
+        );
+        return Failure {
+            next: vec![format!("to restore the original shares: cutover rollback {}", run.id)],
+            ..caused_by(cause, failure)
+        };
+    }
     caused_by(format!("nothing to roll back: {} put the traffic back at {at}", run.id), failure)
 }
 
@@ -219,11 +241,7 @@ async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagS
             return Ok(one.into_iter().map(|lb| Selector::Arn(lb.arn.clone())).collect());
         }
     }
-    let none = format!(
-        "none of the {} load balancers in {region} has the tag {} or {}",
-        found.len(),
-        marker::KEY,
-        route_tag::KEY
-    );
+    let none =
+        format!("no load balancer in {region} (of {}) has the tag {} or {}", found.len(), marker::KEY, route_tag::KEY);
     Err(NoTagSource::Unknown(none))
 }

@@ -47,6 +47,12 @@ pub fn weights(fixture: &MotoFixture, reading: &Reading) -> Weights {
     routes.filter_map(|(arn, resource)| Some((arn.clone(), of(resource)?))).collect()
 }
 
+/// Whether a listener or rule forwards with group stickiness.
+pub fn is_sticky(resource: &Value) -> bool {
+    let resource = normalized(resource);
+    actions(&resource).any(|a| a["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"] == true)
+}
+
 /// Asserts that each route gives exactly `share` percent of the managed part to b, and that c keeps exactly its share
 /// of the total.
 pub fn assert_shares(before: &Weights, now: &Weights, share: u64) {

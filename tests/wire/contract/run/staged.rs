@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::child::{follow, run};
-use crate::contract::run::compare::{assert_only_managed_groups_differ, assert_shares, weights};
+use crate::contract::run::compare::{assert_only_managed_groups_differ, assert_shares, is_sticky, weights};
 use crate::contract::run::fixture::{MotoFixture, SECRET};
 
 /// The pauses in which the load balancer is compared: step and share of b in percent.
@@ -48,7 +48,15 @@ fn moto_a_complete_cutover_and_its_rollback() {
     let back = run(fixture.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).assert_exit(0);
     let now = fixture.show();
     assert_only_managed_groups_differ(&fixture, &before, &now, "the end");
-    let back_to = weights(&fixture, &now);
+    let mut back_to = weights(&fixture, &now);
+    // The plan says `break` by default: a route with group stickiness loses the new group, and its cookies end.
+    let mut broken = 0;
+    for (arn, [_, new, _]) in back_to.iter_mut().filter(|(arn, _)| is_sticky(&before[*arn])) {
+        broken += usize::from(new.is_none());
+        assert!(new.is_none() || was[arn][1].is_some(), "{arn}: {new:?}");
+        *new = new.or(Some(0));
+    }
+    assert!(broken > 0);
     assert_shares(&was, &back_to, 0);
     for (arn, [was_a, was_b, was_c]) in &was {
         // A route that had only one group now has both; all other routes have exactly their original weights.

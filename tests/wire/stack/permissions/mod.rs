@@ -16,7 +16,12 @@ const STEPS_YAML: &str = "{bind: {}}, {setWeight: 100}";
 
 /// Writes a plan that names its clusters by EKS name, so that the name of the user is the access key.
 pub fn plan(fixture: &StackFixture) -> String {
-    let plan = fixture.plan(STEPS_YAML);
+    plan_with(fixture, STEPS_YAML)
+}
+
+/// Writes such a plan with these steps.
+pub fn plan_with(fixture: &StackFixture, steps: &str) -> String {
+    let plan = fixture.plan(steps);
     let text =
         std::fs::read_to_string(&plan).expect("the plan should be readable").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan should be written");
