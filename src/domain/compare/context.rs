@@ -12,5 +12,5 @@ pub struct Context<'a> {
     /// The objects of the plan's workloads.
     pub pairs: Pairs<'a>,
     /// The option ` --context …` with which kubectl reaches the new cluster; empty if it is not known.
-    pub kubectl_context: String,
+    pub kubectl_option: String,
 }

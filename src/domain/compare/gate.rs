@@ -84,7 +84,7 @@ fn lost<'a>(unknown: impl Iterator<Item = &'a (String, Unreadable)>, was_read: b
 }
 
 fn name(cluster: &ClusterFacts, Unknown { what, object, .. }: &Unknown) -> String {
-    let object = object.iter().map(|object| format!(" {object}")).collect::<String>();
+    let object = object.as_ref().map_or_else(String::new, |object| format!(" {object}"));
     format!("{}: {what}{object}", cluster.name)
 }
 

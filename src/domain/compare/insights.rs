@@ -24,11 +24,12 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 count(usize::try_from(client.requests).unwrap_or(usize::MAX), "request")
             )
         });
-        let mut named = named.collect::<Vec<_>>().join(", ");
-        if clients.len() > NAMED_CLIENTS {
-            named.push_str(&format!(" and {} more", clients.len() - NAMED_CLIENTS));
-        }
-        let called = format!("{} is called in {} by {named}", deprecation.usage, from.name);
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = match clients.len().saturating_sub(NAMED_CLIENTS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let called = format!("{} is called in {} by {named}{more}", deprecation.usage, from.name);
         let instead = match deprecation.replaced_with.as_str() {
             "" => "update these clients: nothing replaces the API".to_owned(),
             instead => format!("update these clients to {instead}"),

@@ -284,11 +284,14 @@ fn candidate_has_nothing_that_a_server_sets() {
     assert_eq!(body["apiVersion"], "apps/v1");
 }
 
+/// Makes a fact of the platform unreadable.
+type Refuse = fn(&mut PlatformFacts, Unread);
+
 /// A fact that cannot be read is unknown, with its action, and never a difference.
 #[test]
 fn each_unreadable_fact_of_the_platform_is_unknown() {
     let unread = |action: &'static str| Unread { action, why: Unreadable::Denied("no".to_owned()) };
-    let facts: [(&'static str, fn(&mut PlatformFacts, Unread)); 9] = [
+    let facts: [(&'static str, Refuse); 9] = [
         ("eks:DescribeCluster", |facts, why| facts.cluster = Err(why)),
         ("eks:ListAddons", |facts, why| facts.addon_names = Err(why)),
         ("eks:DescribeAddon", |facts, why| facts.addons = Err(why)),

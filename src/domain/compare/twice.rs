@@ -32,7 +32,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let suspend = format!(
         "suspend it in {} until it is handed over: kubectl{} -n NAMESPACE patch cronjob NAME -p \
          '{{\"spec\":{{\"suspend\":true}}}}'",
-        context.to.name, context.kubectl_context
+        context.to.name, context.kubectl_option
     );
     let scale_down = "scale it to 0 in one of the clusters";
     twice(context, Kind::CronJob, Code::CUT170, "starts its jobs", &suspend, &not_suspended, findings);

@@ -62,7 +62,7 @@ impl Acceptance<'_> {
 
     fn unused(&self, entry: &Accept) -> Finding {
         let check = if self.source == Source::Compare { "the comparison" } else { "the check" };
-        let object = entry.object.iter().map(|object| format!(" for {object}")).collect::<String>();
+        let object = entry.object.as_ref().map_or_else(String::new, |object| format!(" for {object}"));
         let message = format!("`{}` lists {}{object}, but {check} has no such finding", self.field, entry.code);
         Finding::new(Code::CUT090, entry.code.clone(), message)
             .help("remove this entry, so that it cannot hide a finding in the future")

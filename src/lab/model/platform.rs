@@ -69,7 +69,8 @@ impl Platform {
             zone: format!("{region}{}", if n == 0 { "a" } else { "c" }),
             free: 4000,
         };
-        let id: String = eks.bytes().cycle().take(16).map(|byte| format!("{:X}", byte % 16)).collect();
+        let id: String =
+            eks.bytes().cycle().take(16).filter_map(|byte| char::from_digit(u32::from(byte % 16), 16)).collect();
         Self {
             addons: ADDONS.map(addon).to_vec(),
             deprecations: vec![Deprecation {

@@ -26,8 +26,11 @@ fn plan() -> Plan {
     crate::plan::lint("plan.yaml", &text).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// A change of the platforms of the old and the new cluster.
+type Change = fn(&mut Platform, &mut Platform);
+
 /// Compares the clusters of a lab whose platforms are changed. Returns the codes, and the calls of AWS.
-async fn compared(change: fn(&mut Platform, &mut Platform)) -> (Vec<Code>, BTreeSet<String>) {
+async fn compared(change: Change) -> (Vec<Code>, BTreeSet<String>) {
     let begin: Timestamp = "2026-11-20T09:00:00Z".parse().expect("the time should be valid");
     let plan = plan();
     let mut world = World::new(&plan, &Scenario::default(), 1, begin).expect("the lab should be built");
@@ -66,7 +69,7 @@ async fn equal_clusters_of_a_lab_have_no_finding_and_the_calls_are_those_of_the_
 
 #[tokio::test(start_paused = true)]
 async fn each_difference_in_aws_has_its_finding() {
-    let differences: [(Code, fn(&mut Platform, &mut Platform)); 5] = [
+    let differences: [(Code, Change); 5] = [
         (Code::CUT101, |_, new| new.support_days = 20),
         (Code::CUT104, |_, new| new.addons[0].status = "DEGRADED"),
         (Code::CUT105, |_, new| new.addons[0].version = "v0.1.0-eksbuild.1".to_owned()),

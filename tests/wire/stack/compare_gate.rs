@@ -10,7 +10,7 @@ use crate::stack::compare::{DEPLOYMENT, container_object, create_platform, grant
 use crate::stack::fixture::{REPLICAS, StackFixture, until};
 use crate::stack::permissions::{self, role};
 
-const STEPS: &str = "{bind: {}}, {setWeight: 20}, {pause: {duration: 15s}}, {setWeight: 100}";
+const STEPS: &str = "{bind: {}}, {setWeight: 20}, {pause: {duration: 75s}}, {setWeight: 100}";
 
 fn image(digit: char) -> String {
     format!("registry.example/web@sha256:{}", digit.to_string().repeat(64))

@@ -163,8 +163,8 @@ fn stack_each_missing_action_of_the_policy_makes_exactly_its_fact_unknown() {
     as_user("facts", &policy);
     fixture.until("the API servers know the role", || compare(&fixture, "facts", &plan) == (vec![], 0));
 
-    // The role trusts only the old cluster.
-    update(trust(&issuer("stack-a"), "facts:web"));
+    // The role trusts only another cluster. In moto, all clusters have the same issuer.
+    update(trust("https://oidc.eks.us-east-1.amazonaws.com/id/OTHER", "facts:web"));
     let (findings, exit) = compare(&fixture, "facts", &plan);
     assert_eq!((codes(&findings), exit), (vec!["CUT150"], 3), "{findings:#?}");
     update(new);

@@ -358,7 +358,7 @@ fn wrong_messages(left: Remains, words: &str, who: Answerer, result: &CommandRes
             last.ends_with(if other { "add --yes --take-over" } else { "add --yes" })
         }
         // The original weights are unknown: the last line must be a command to type.
-        (2, _) => last.contains("cutover rollback --load-balancer") || output.contains("none of the "),
+        (2, _) => last.contains("cutover rollback --load-balancer") || output.contains("no load balancer in "),
         (6, _) => {
             output.matches("--take-over").count() == 1
                 && output.contains("two-terminals-")
