@@ -39,7 +39,6 @@ mod compare_gate;
 mod compare_memory;
 mod compare_platform;
 mod endpoint;
-mod endpoints;
 mod environment;
 mod fixture;
 mod gates;
