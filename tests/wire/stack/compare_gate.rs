@@ -1,7 +1,5 @@
 //! The compare gate of a run with two real API servers.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
 use crate::child::follow;
@@ -49,32 +47,25 @@ fn stack_a_deploy_in_one_cluster_holds_the_next_raise() {
     std::fs::write(&plan, gated).expect("the plan should be written");
 
     let mut command = permissions::cutover(&fixture, "held", &["run", &plan, "--yes", "--output", "json"]);
-    let (mut at, mut held, mut mended) = (Vec::new(), None, false);
-    let began = Instant::now();
+    let (mut held, mut mended) = (None, false);
     let ended = follow(&mut command, |line| {
         let record: Value = serde_json::from_str(line).unwrap_or_default();
         let event = record["event"].as_str().unwrap_or_default().to_owned();
         if event == "stepStarted" && record["kind"] == "bake" {
             deploy(&fixture, clusters[0], '2');
-            at.push(("deployed", began.elapsed()));
         }
         if event == "compared" && record["held"].as_array().is_some_and(|held| !held.is_empty()) && held.is_none() {
-            at.push(("held", began.elapsed()));
             held = record["held"][0].as_str().map(str::to_owned);
             fixture.assert_share(20);
             deploy(&fixture, clusters[1], '2');
-            at.push(("followed", began.elapsed()));
         }
         mended |= event == "compared" && held.is_some() && record.get("held").is_none();
     })
     .assert_exit(0);
-    println!("{at:?}, end {:?}", began.elapsed());
     let held = held.unwrap_or_else(|| panic!("the raise was not held\n{}", ended.out));
     for part in ["CUT120 Deployment held/web", &"1".repeat(64), &"2".repeat(64), "a runs", "b runs"] {
         assert!(held.contains(part), "{part}: {held}");
     }
     assert!(mended, "{}", ended.out);
     fixture.assert_share(100);
-    let time = |what: &str| at.iter().find(|(name, _)| *name == what).map(|(_, time)| time.as_secs());
-    assert!(time("held") <= time("deployed").map(|seconds| seconds + 90), "{at:?}");
 }
