@@ -103,10 +103,10 @@ mod tests {
     use crate::cli::render::fixture::rich_plan;
     use crate::domain::view::check::{RouteLine, Weights};
 
-    #[test]
-    fn the_question_of_a_run_says_what_it_moves_runs_and_sends() {
+    /// A route whose new cluster gets one percent in step 2.
+    fn route_line() -> RouteLine {
         let weights = |step, a, b| Weights { step, groups: Ok(vec![("shop-a".into(), a), ("shop-b".into(), b)]) };
-        let line = RouteLine {
+        RouteLine {
             load_balancer: "shop".into(),
             workload: "shop".into(),
             id: "arn".into(),
@@ -114,9 +114,13 @@ mod tests {
             conditions: String::new(),
             weights: vec![weights(0, 100, 0), weights(2, 99, 1)],
             clusters: std::collections::BTreeMap::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn the_question_of_a_run_says_what_it_moves_runs_and_sends() {
         let plan = rich_plan();
-        let report = CheckReport { routes: vec![line; 3], ..CheckReport::offline(&plan, Vec::new()) };
+        let report = CheckReport { routes: vec![route_line(); 3], ..CheckReport::offline(&plan, Vec::new()) };
         let question = start_question(&report);
         for part in [
             &format!("Start the run, a to b, in account {}, {}?", plan.account_id, plan.region),
@@ -137,18 +141,8 @@ mod tests {
     fn the_question_says_until_when_the_hours_hold_the_first_raise() {
         let plan = rich_plan();
         let now: jiff::Timestamp = "2026-11-30T20:00:00Z".parse().expect("a time");
-        let weights = |step, a, b| Weights { step, groups: Ok(vec![("shop-a".into(), a), ("shop-b".into(), b)]) };
-        let line = RouteLine {
-            load_balancer: "shop".into(),
-            workload: "shop".into(),
-            id: "arn".into(),
-            label: "443 default".into(),
-            conditions: String::new(),
-            weights: vec![weights(0, 100, 0), weights(2, 99, 1)],
-            clusters: std::collections::BTreeMap::new(),
-        };
         let offline = CheckReport::offline(&plan, Vec::new());
-        let report = CheckReport { routes: vec![line], at: Some(now), ..offline }.with_start(&plan, now);
+        let report = CheckReport { routes: vec![route_line()], at: Some(now), ..offline }.with_start(&plan, now);
         let question = start_question(&report);
         assert!(question.contains("(0 % → 1 %), not before Tue 2026-12-01 09:00 CET (08:00 UTC)."), "{question}");
         let open: jiff::Timestamp = "2026-12-01T08:00:00Z".parse().expect("a time");
