@@ -49,9 +49,13 @@ pub fn not_compared(why: &str, earlier: Option<&Comparison>) -> Comparison {
 /// Returns the verdict of findings. `unknown`: the facts that could not be read, each with the reason.
 fn of(findings: &[Finding], unknown: &[(String, Unreadable)], earlier: Option<&Comparison>) -> Comparison {
     let number = |fits: &dyn Fn(&Finding) -> bool| findings.iter().filter(|finding| fits(finding)).count();
+    let is_ignored = |name: &str| {
+        let accepted = |finding: &&Finding| finding.code == Code::CUT190 && finding.accepted.is_some();
+        findings.iter().filter(accepted).any(|finding| finding.subject == cluster_of(name))
+    };
     let is_allowed = |(name, why): &&(String, Unreadable)| {
         let lacking = matches!(why, Unreadable::Denied(_) | Unreadable::NotFound(_));
-        lacking && earlier.is_none_or(|earlier| earlier.unknown.contains(name))
+        (lacking || is_ignored(name)) && earlier.is_none_or(|earlier| earlier.unknown.contains(name))
     };
     let errors = findings.iter().filter(|finding| finding.refuses());
     let mut held: Vec<_> = errors.map(|finding| format!("{} {}", finding.code.name(), finding.message)).collect();
@@ -73,14 +77,23 @@ fn of(findings: &[Finding], unknown: &[(String, Unreadable)], earlier: Option<&C
 /// Returns a text for each reason why facts cannot be read, so that a cluster that does not respond is one reason.
 fn lost<'a>(unknown: impl Iterator<Item = &'a (String, Unreadable)>, was_read: bool) -> Vec<String> {
     let (mut reasons, mut all) = (BTreeSet::new(), Vec::new());
-    let before = if was_read { "; an earlier comparison of this run could read it" } else { "" };
+    let hint = if was_read {
+        "; an earlier comparison of this run could read it"
+    } else {
+        "; if it cannot be read from here at all, list CUT190 in `gates.compare.ignore`"
+    };
     for (name, why) in unknown {
-        let cluster = name.split(':').next().unwrap_or_default();
+        let cluster = cluster_of(name);
         if reasons.insert((cluster, why.to_string())) {
-            all.push(format!("{} {name} cannot be read: {why}{before}", Code::CUT190.name()));
+            all.push(format!("{} {name} cannot be read: {why}{hint}", Code::CUT190.name()));
         }
     }
     all
+}
+
+/// Returns the name of the cluster in the name of a fact.
+fn cluster_of(name: &str) -> &str {
+    name.split(':').next().unwrap_or_default()
 }
 
 fn name(cluster: &ClusterFacts, Unknown { what, object, .. }: &Unknown) -> String {
@@ -131,7 +144,26 @@ mod tests {
     fn a_cluster_that_does_not_respond_holds_with_one_reason() {
         let down = |name: &str| (name.to_owned(), Unreadable::Unavailable("HTTP 503".to_owned()));
         let first = of(&[], &[down("b: list nodes"), down("b: list pods")], None);
-        assert_eq!(first.held, ["CUT190 b: list nodes cannot be read: HTTP 503"]);
+        let hint = "if it cannot be read from here at all, list CUT190 in `gates.compare.ignore`";
+        assert_eq!(first.held, [format!("CUT190 b: list nodes cannot be read: HTTP 503; {hint}")]);
+    }
+
+    /// An API that cannot be reached from the network of the run may be ignored. A fact that was read once may not.
+    #[test]
+    fn an_ignored_fact_passes_until_it_was_read() {
+        let down = |name: &str| (name.to_owned(), Unreadable::Unavailable("the connection timed out".to_owned()));
+        let ignored = |cluster: &str| {
+            let finding =
+                Finding::new(Code::CUT190, cluster, format!("{cluster}: iam:GetRole: the connection timed out"));
+            Finding { accepted: Some("IAM has no endpoint in this network".to_owned()), ..finding }
+        };
+        let first = of(&[ignored("b")], &[down("b: iam:GetRole")], None);
+        assert!(first.allows_raises(), "{first:?}");
+        assert!(of(&[ignored("b")], &[down("b: iam:GetRole")], Some(&first)).allows_raises());
+        assert!(!of(&[ignored("a")], &[down("b: iam:GetRole")], None).allows_raises());
+        let read = of(&[], &[], None);
+        let lost = of(&[ignored("b")], &[down("b: iam:GetRole")], Some(&read));
+        assert!(lost.held[0].ends_with("an earlier comparison of this run could read it"), "{lost:?}");
     }
 
     #[test]
