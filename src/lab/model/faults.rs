@@ -53,7 +53,7 @@ pub(crate) struct Faults {
     /// Names of the commands and hooks that fail (`true` if the undo command fails instead), each with the index of its
     /// fault.
     pub hooks: BTreeMap<(String, bool), usize>,
-    /// The objects that each fault `differ` changed, by the index of the fault.
+    /// What each fault `differ` changed, by the index of the fault.
     pub changed: BTreeMap<usize, Vec<Changed>>,
     /// Messages that describe what the faults have done, with their times.
     pub messages: Vec<(Timestamp, String)>,
@@ -289,7 +289,7 @@ impl World {
             self.faults.clusters_down.retain(|c| Some(*c) != cluster);
         }
         let changed = self.faults.changed.remove(&index).unwrap_or_default();
-        self.restore_objects(changed);
+        self.restore(changed);
         if fault.throttle.is_some() {
             (self.faults.throttled, self.faults.capacity) = (0, 1.0);
         }

@@ -24,10 +24,18 @@ pub struct Differ {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Difference {
+    /// CUT100: a version of Kubernetes far from that of the other cluster.
+    Version,
+    /// CUT101: the support of the Kubernetes version ends soon.
+    Support,
     /// CUT102: the kubelets are too old.
     Kubelet,
     /// CUT103: the nodes have another architecture.
     Architecture,
+    /// CUT104: an add-on of EKS is degraded.
+    AddonUnhealthy,
+    /// CUT105: EKS does not offer the version of an add-on.
+    AddonUnsupported,
     /// CUT106: `CoreDNS` is missing.
     AddonMissing,
     /// CUT107: `CoreDNS` is older.
@@ -36,6 +44,12 @@ pub enum Difference {
     ControllerVersion,
     /// CUT109: the namespace joins a service mesh.
     Mesh,
+    /// CUT110: an autoscaler with a metric that nothing provides.
+    MetricsSource,
+    /// CUT111: a client of the other cluster writes an API version that no cluster serves.
+    ServedApi,
+    /// CUT112: a client of the other cluster calls an API that this Kubernetes version does not have.
+    Insight,
     /// CUT115: an admission webhook is new.
     Webhook,
     /// CUT120: another image. The pods are replaced.
@@ -43,6 +57,8 @@ pub enum Difference {
     Image,
     /// CUT121: one replica more.
     Replicas,
+    /// CUT122: the other cluster has an autoscaler.
+    Autoscaler,
     /// CUT123: other resource requests.
     Resources,
     /// CUT124: another readiness probe.
@@ -65,10 +81,14 @@ pub enum Difference {
     Service,
     /// CUT133: the network policy is missing.
     NetworkPolicy,
+    /// CUT134: the Deployment is missing.
+    WorkloadMissing,
     /// CUT140: the ConfigMap has other content.
     Config,
     /// CUT141: the ConfigMap is missing.
     ConfigMissing,
+    /// CUT142: a Secret of the pods is missing.
+    Secret,
     /// CUT143: the storage class is missing.
     StorageClass,
     /// CUT144: the volume of the other cluster is also in this one.
@@ -77,12 +97,24 @@ pub enum Difference {
     IngressClass,
     /// CUT146: a custom resource is missing.
     CustomResource,
+    /// CUT147: the Secret for pulling images is missing.
+    PullSecret,
     /// CUT148: the service account is missing.
     ServiceAccount,
     /// CUT149: the priority class is missing.
     PriorityClass,
+    /// CUT150: the IAM role of the service account does not trust this cluster.
+    RoleTrust,
+    /// CUT151: the Pod Identity association is missing.
+    PodIdentity,
+    /// CUT160: one replica less, and nodes without room. CUT121, too.
+    Room,
+    /// CUT161: one replica less, and subnets without free addresses. CUT121, too.
+    Addresses,
     /// CUT162: a pod is pending.
     PendingPod,
+    /// CUT163: a quota that is used up.
+    Quota,
     /// CUT164: the namespace has a limit range.
     Limits,
     /// CUT170: the `CronJob` runs, as in the other cluster.
@@ -95,20 +127,30 @@ pub enum Difference {
     Worker,
     /// CUT175: the Lease has a holder, as in the other cluster.
     Lease,
+    /// CUT176: external-dns has the owner ID of the other cluster.
+    ExternalDns,
 }
 
 impl Difference {
     /// All differences.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 52] = [
+        Self::Version,
+        Self::Support,
         Self::Kubelet,
         Self::Architecture,
+        Self::AddonUnhealthy,
+        Self::AddonUnsupported,
         Self::AddonMissing,
         Self::AddonVersion,
         Self::ControllerVersion,
         Self::Mesh,
+        Self::MetricsSource,
+        Self::ServedApi,
+        Self::Insight,
         Self::Webhook,
         Self::Image,
         Self::Replicas,
+        Self::Autoscaler,
         Self::Resources,
         Self::Probes,
         Self::Environment,
@@ -120,35 +162,52 @@ impl Difference {
         Self::DisruptionBudget,
         Self::Service,
         Self::NetworkPolicy,
+        Self::WorkloadMissing,
         Self::Config,
         Self::ConfigMissing,
+        Self::Secret,
         Self::StorageClass,
         Self::Volume,
         Self::IngressClass,
         Self::CustomResource,
+        Self::PullSecret,
         Self::ServiceAccount,
         Self::PriorityClass,
+        Self::RoleTrust,
+        Self::PodIdentity,
+        Self::Room,
+        Self::Addresses,
         Self::PendingPod,
+        Self::Quota,
         Self::Limits,
         Self::CronJob,
         Self::Job,
         Self::StatefulSet,
         Self::Worker,
         Self::Lease,
+        Self::ExternalDns,
     ];
 
     /// Returns the code of the finding of `cutover compare`.
     pub fn code(self) -> &'static str {
         match self {
+            Self::Version => "CUT100",
+            Self::Support => "CUT101",
             Self::Kubelet => "CUT102",
             Self::Architecture => "CUT103",
+            Self::AddonUnhealthy => "CUT104",
+            Self::AddonUnsupported => "CUT105",
             Self::AddonMissing => "CUT106",
             Self::AddonVersion => "CUT107",
             Self::ControllerVersion => "CUT108",
             Self::Mesh => "CUT109",
+            Self::MetricsSource => "CUT110",
+            Self::ServedApi => "CUT111",
+            Self::Insight => "CUT112",
             Self::Webhook => "CUT115",
             Self::Image => "CUT120",
             Self::Replicas => "CUT121",
+            Self::Autoscaler => "CUT122",
             Self::Resources => "CUT123",
             Self::Probes => "CUT124",
             Self::Environment => "CUT125",
@@ -160,21 +219,30 @@ impl Difference {
             Self::DisruptionBudget => "CUT131",
             Self::Service => "CUT132",
             Self::NetworkPolicy => "CUT133",
+            Self::WorkloadMissing => "CUT134",
             Self::Config => "CUT140",
             Self::ConfigMissing => "CUT141",
+            Self::Secret => "CUT142",
             Self::StorageClass => "CUT143",
             Self::Volume => "CUT144",
             Self::IngressClass => "CUT145",
             Self::CustomResource => "CUT146",
+            Self::PullSecret => "CUT147",
             Self::ServiceAccount => "CUT148",
             Self::PriorityClass => "CUT149",
+            Self::RoleTrust => "CUT150",
+            Self::PodIdentity => "CUT151",
+            Self::Room => "CUT160",
+            Self::Addresses => "CUT161",
             Self::PendingPod => "CUT162",
+            Self::Quota => "CUT163",
             Self::Limits => "CUT164",
             Self::CronJob => "CUT170",
             Self::Job => "CUT171",
             Self::StatefulSet => "CUT172",
             Self::Worker => "CUT173",
             Self::Lease => "CUT175",
+            Self::ExternalDns => "CUT176",
         }
     }
 }

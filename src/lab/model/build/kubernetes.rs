@@ -110,7 +110,7 @@ impl World {
         let now = self.now;
         let Cluster { name, objects, deployments, .. } = &mut self.clusters[cluster];
         objects.without_randomness(|objects| {
-            platform::add_platform(objects, now);
+            platform::add_platform(objects, name, now);
             let mut namespaces: Vec<&str> = Vec::new();
             for (namespace, workload) in deployments.keys() {
                 platform::add_references(objects, name, namespace, workload, now);

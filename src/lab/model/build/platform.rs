@@ -87,8 +87,8 @@ pub(in crate::lab::model) fn volume(cluster: &str, namespace: &str, name: &str) 
     format!("vol-{cluster}-{namespace}-{name}")
 }
 
-/// Creates the platform of a cluster.
-pub(super) fn add_platform(objects: &mut Objects, now: Timestamp) {
+/// Creates the platform of a cluster. `cluster`: the name of the cluster, which owns its DNS records.
+pub(super) fn add_platform(objects: &mut Objects, cluster: &str, now: Timestamp) {
     let system = [
         (Kind::Deployment, "coredns", "coredns:v1.12.1"),
         (Kind::Deployment, "aws-load-balancer-controller", "aws-load-balancer-controller:v2.13.3"),
@@ -104,6 +104,9 @@ pub(super) fn add_platform(objects: &mut Objects, now: Timestamp) {
         }
         objects.put(kind, object, now);
     }
+    let mut dns = owner("kube-system", "external-dns", "registry.example.com/external-dns:v0.18.0", 1);
+    dns["spec"]["template"]["spec"]["containers"][0]["args"] = json!([format!("--txt-owner-id={cluster}")]);
+    objects.put(Kind::Deployment, dns, now);
     let of_cluster = [
         (
             Kind::StorageClass,
