@@ -21,7 +21,8 @@
 //! - `endpoint`: AWS, with recorded requests and faults
 //! - `authenticator.rs`: EKS tokens
 //! - `fixture.rs`: the resources of a test; `boto.rs`: its calls of AWS
-//! - `compare.rs`, `compare_platform.rs`: `cutover compare`, its facts of Kubernetes, and those of AWS and dry-runs
+//! - `compare.rs`, `compare_platform.rs`: `cutover compare`, its facts of Kubernetes, and those of AWS and dry-runs;
+//!   `compare_scale.rs`: with many objects, also for `tests/bench/compare`
 //! - `report.rs`: the state when a wait fails
 //! - `processes.rs`: processes that end with the tests
 //!
@@ -38,6 +39,7 @@ mod compare;
 mod compare_gate;
 mod compare_memory;
 mod compare_platform;
+mod compare_scale;
 mod endpoint;
 mod environment;
 mod fixture;
