@@ -43,8 +43,8 @@ enum Change {
         name: String,
         change: ObjectChange,
     },
-    /// Changes the version of the API server.
-    Version(&'static str),
+    /// Makes the API server newer by two minor versions.
+    SkipVersion,
     /// Changes what AWS knows of the cluster.
     Platform(Box<dyn FnOnce(&mut Platform)>),
 }
@@ -89,7 +89,10 @@ impl World {
                 change_object(&mut edited.objects, (kind, &namespace, &name), change, now);
                 Before::Object { kind, namespace, name, value }
             }
-            Change::Version(version) => Before::Version(std::mem::replace(&mut edited.version, version.to_owned())),
+            Change::SkipVersion => {
+                let minor: u32 = edited.version.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap_or_default();
+                Before::Version(std::mem::replace(&mut edited.version, format!("1.{}", minor + 2)))
+            }
             Change::Platform(change) => {
                 let before = Box::new(edited.platform.clone());
                 change(&mut edited.platform);
@@ -222,7 +225,7 @@ fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, obje
     };
     let account = (namespace.clone(), name.clone());
     match rule {
-        Difference::Version => vec![Edit::of(Change::Version("1.99"))],
+        Difference::Version => vec![Edit::of(Change::SkipVersion)],
         Difference::Support => vec![Edit::platform(|platform| platform.support_days = 30)],
         Difference::AddonUnhealthy => vec![Edit::platform(|platform| platform.addons[0].status = "DEGRADED")],
         Difference::AddonUnsupported => {

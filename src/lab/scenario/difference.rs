@@ -24,7 +24,7 @@ pub struct Differ {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Difference {
-    /// CUT100: a version of Kubernetes far from that of the other cluster.
+    /// CUT100: the API server is newer by two minor versions.
     Version,
     /// CUT101: the support of the Kubernetes version ends soon.
     Support,

@@ -72,6 +72,10 @@ fn columns(kind: Kind) -> &'static [Column] {
             ("Target-Type", |o| at(o, "/spec/targetType").clone()),
             ("ARN", |o| at(o, "/spec/targetGroupARN").clone()),
         ],
+        Kind::Secret => &[
+            ("Type", |o| or(at(o, "/type"), "Opaque")),
+            ("Data", |o| at(o, "/data").as_object().map_or(0, serde_json::Map::len).into()),
+        ],
         Kind::Namespace => &[("Status", |o| or(at(o, "/status/phase"), "Active"))],
         Kind::Event => &[
             ("Type", |o| o["type"].clone()),
