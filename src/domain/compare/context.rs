@@ -1,7 +1,7 @@
 //! What the rules of the comparison use.
 
 use super::facts::ClusterFacts;
-use super::pair::Pairs;
+use super::pair::{Pairs, PodIndex};
 
 /// What the rules compare.
 pub struct Context<'a> {
@@ -11,6 +11,10 @@ pub struct Context<'a> {
     pub to: &'a ClusterFacts,
     /// The objects of the plan's workloads.
     pub pairs: Pairs<'a>,
+    /// The pods of the cluster that loses traffic.
+    pub from_pods: PodIndex<'a>,
+    /// The pods of the cluster that gets traffic.
+    pub to_pods: PodIndex<'a>,
     /// The option ` --context …` with which kubectl reaches the new cluster; empty if it is not known.
     pub kubectl_option: String,
 }

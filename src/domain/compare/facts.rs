@@ -152,16 +152,12 @@ impl KindApi {
                 field.remove("fieldsV1");
             }
         }
-        let dropped: &[&str] = match self.kind {
-            Kind::Pod => &["managedFields", "annotations"],
-            Kind::Lease | Kind::Node => &["managedFields"],
-            _ => &[],
+        let kept = match self.kind {
+            Kind::Pod => &METADATA[..3],
+            Kind::Lease | Kind::Node => &METADATA[..5],
+            _ => METADATA,
         };
-        if let Some(metadata) = body.get_mut("metadata").and_then(|value| value.as_object_mut()) {
-            for field in dropped {
-                metadata.remove(*field);
-            }
-        }
+        keep(body.get_mut("metadata"), kept);
         match self.kind {
             Kind::Pod => trim_pod(body),
             Kind::Node => trim_node(body),
@@ -170,6 +166,9 @@ impl KindApi {
         }
     }
 }
+
+/// The metadata that rules use: of every object, of all but pods, and of all but pods, Leases and nodes.
+const METADATA: &[&str] = &["name", "namespace", "labels", "annotations", "ownerReferences", "managedFields"];
 
 fn keep(value: Option<&mut serde_json::Value>, fields: &[&str]) {
     if let Some(map) = value.and_then(|value| value.as_object_mut()) {
@@ -187,6 +186,10 @@ fn trim_pod(body: &mut serde_json::Value) {
     }
     let statuses = body.pointer_mut("/status/containerStatuses").and_then(|value| value.as_array_mut());
     statuses.into_iter().flatten().for_each(|status| keep(Some(status), &["name", "imageID"]));
+    if let Some(conditions) = body.pointer_mut("/status/conditions").and_then(|value| value.as_array_mut()) {
+        conditions.retain(|condition| condition["type"] == "PodScheduled");
+        conditions.iter_mut().for_each(|condition| keep(Some(condition), &["type", "status", "message"]));
+    }
 }
 
 fn trim_node(body: &mut serde_json::Value) {

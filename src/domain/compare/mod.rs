@@ -40,8 +40,14 @@ pub use secrets::names as secret_names;
 
 /// Returns all findings, most severe first, with `accept` applied.
 pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding> {
-    let context =
-        Context { from, to, pairs: pair::find(plan, from, to), kubectl_option: kubectl_context(plan, &to.name) };
+    let context = Context {
+        from,
+        to,
+        pairs: pair::find(plan, from, to),
+        from_pods: pair::PodIndex::new(from),
+        to_pods: pair::PodIndex::new(to),
+        kubectl_option: kubectl_context(plan, &to.name),
+    };
     let mut findings = Vec::new();
     let rules: [fn(&Context<'_>, &mut Vec<Finding>); 14] = [
         versions::check,

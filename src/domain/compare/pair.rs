@@ -1,5 +1,7 @@
 //! Finds the objects behind the plan's workloads in both clusters, and pairs them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::facts::{ClusterFacts, Kind};
@@ -89,11 +91,32 @@ fn behind<'a>(cluster: &'a ClusterFacts, service: &Object) -> Vec<(Kind, &'a Obj
     owners.filter(|(_, object)| fits(object)).collect()
 }
 
-/// Returns the pods that an object created.
-pub fn pods<'a>(cluster: &'a ClusterFacts, owner: &'a Object) -> impl Iterator<Item = &'a Object> {
-    let selector = owner.at("/spec/selector");
-    let pods = cluster.within(Kind::Pod, &owner.namespace);
-    pods.filter(move |pod| selects(selector, pod.at("/metadata/labels")))
+/// The pods of a cluster by namespace and label, so that the pods of an object are found without a look at all pods.
+pub struct PodIndex<'a>(BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a Object>>);
+
+impl<'a> PodIndex<'a> {
+    /// Indexes the pods of a cluster.
+    pub fn new(cluster: &'a ClusterFacts) -> Self {
+        let mut index: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for pod in cluster.all(Kind::Pod) {
+            let labels = pod.at("/metadata/labels").as_object().into_iter().flatten();
+            let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+            // The empty label stands for all pods of the namespace.
+            for (key, value) in labels.chain([("", "")]) {
+                index.entry((pod.namespace.as_str(), key, value)).or_default().push(pod);
+            }
+        }
+        Self(index)
+    }
+
+    /// Returns the pods that an object created.
+    pub fn of<'b>(&'b self, owner: &'b Object) -> impl Iterator<Item = &'a Object> + 'b {
+        let selector = owner.at("/spec/selector");
+        let label = selector.get("matchLabels").and_then(Value::as_object).and_then(|labels| labels.iter().next());
+        let (key, value) = label.map_or(("", ""), |(key, value)| (key.as_str(), value.as_str().unwrap_or_default()));
+        let pods = self.0.get(&(owner.namespace.as_str(), key, value)).into_iter().flatten().copied();
+        pods.filter(move |pod| selects(selector, pod.at("/metadata/labels")))
+    }
 }
 
 /// Returns the containers of a pod template, the initial ones first.

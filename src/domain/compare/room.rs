@@ -8,7 +8,7 @@ use super::context::Context;
 use super::facts::{ClusterFacts, Kind};
 use super::normal::normal;
 use super::object::{Object, at, list, text};
-use super::pair::{Pair, pods};
+use super::pair::{Pair, PodIndex};
 use super::quantity::{milli, shown};
 use super::workloads::{fits, tolerates};
 use crate::base::finding::{Code, Finding, Severity};
@@ -49,8 +49,10 @@ pub fn lacking(context: &Context<'_>, pair: &Pair<'_>) -> i128 {
     if pair.kind == Kind::DaemonSet {
         return 0;
     }
-    let scheduled = |cluster, owner| pods(cluster, owner).filter(|pod| pod.text("/spec/nodeName").is_some()).count();
-    scheduled(context.from, pair.from).saturating_sub(scheduled(context.to, pair.to)).try_into().unwrap_or(0)
+    let scheduled =
+        |pods: &PodIndex<'_>, owner: &Object| pods.of(owner).filter(|pod| pod.text("/spec/nodeName").is_some()).count();
+    let (old, new) = (scheduled(&context.from_pods, pair.from), scheduled(&context.to_pods, pair.to));
+    old.saturating_sub(new).try_into().unwrap_or(0)
 }
 
 fn pending(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -62,7 +64,7 @@ fn pending(context: &Context<'_>, findings: &mut Vec<Finding>) {
                     text(condition, "/type") == Some("PodScheduled") && text(condition, "/status") == Some("False")
                 })
         };
-        let waiting: Vec<_> = pods(to, pair.to).filter(unscheduled).collect();
+        let waiting: Vec<_> = context.to_pods.of(pair.to).filter(unscheduled).collect();
         let Some(first) = waiting.first() else { continue };
         let conditions = first.list("/status/conditions").iter();
         let why = conditions.filter(|c| text(c, "/type") == Some("PodScheduled")).find_map(|c| text(c, "/message"));

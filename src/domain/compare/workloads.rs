@@ -8,7 +8,7 @@ use super::context::Context;
 use super::facts::{ClusterFacts, Kind};
 use super::normal::{base_name, by_name, is_sidecar, normal, without_own_names};
 use super::object::{Object, at, list, matches_expression, selects, text};
-use super::pair::{Pair, autoscaler, containers, pods, replicas};
+use super::pair::{Pair, PodIndex, autoscaler, containers, replicas};
 use crate::base::finding::{Code, Finding};
 
 pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -41,9 +41,13 @@ fn last_change(context: &Context<'_>, pair: &Pair<'_>) -> String {
 // --- images ---
 
 /// The digests of the images that the pods of an object run, by container and architecture.
-fn digests(cluster: &ClusterFacts, owner: &Object) -> BTreeMap<(String, String), BTreeSet<String>> {
+fn digests(
+    cluster: &ClusterFacts,
+    pods: &PodIndex<'_>,
+    owner: &Object,
+) -> BTreeMap<(String, String), BTreeSet<String>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for pod in pods(cluster, owner) {
+    for pod in pods.of(owner) {
         let node = pod.text("/spec/nodeName").and_then(|node| cluster.one(Kind::Node, "", node));
         let Some(architecture) = node.and_then(|node| node.text("/status/nodeInfo/architecture")) else { continue };
         for status in pod.list("/status/containerStatuses") {
@@ -56,8 +60,8 @@ fn digests(cluster: &ClusterFacts, owner: &Object) -> BTreeMap<(String, String),
 }
 
 fn images(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let Context { from, to, .. } = context;
-    let (old_digests, new_digests) = (digests(from, pair.from), digests(to, pair.to));
+    let Context { from, to, from_pods, to_pods, .. } = context;
+    let (old_digests, new_digests) = (digests(from, from_pods, pair.from), digests(to, to_pods, pair.to));
     for container in containers(pair.from) {
         let Some(name) = text(container, "/name").filter(|name| !is_sidecar(name)) else { continue };
         let Some(other) = containers(pair.to).find(|other| text(other, "/name") == Some(name)) else {
@@ -383,7 +387,7 @@ fn placement(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>
     }
     let template = pair.to.at("/spec/template/spec");
     let name = pair.to.full_name();
-    let old_architectures: BTreeSet<_> = architectures(context.from, Some(pair.from));
+    let old_architectures: BTreeSet<_> = architectures(context.from, Some((&context.from_pods, pair.from)));
     let new_architectures: BTreeSet<_> = architectures(to, None);
     if !old_architectures.is_empty() && old_architectures.is_disjoint(&new_architectures) {
         let join = |all: &BTreeSet<String>| all.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -411,15 +415,15 @@ fn placement(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>
 
 /// Returns the operating systems and architectures of the nodes, such as `linux/arm64`; with an object, only of the
 /// nodes that run its pods.
-fn architectures(cluster: &ClusterFacts, owner: Option<&Object>) -> BTreeSet<String> {
+fn architectures(cluster: &ClusterFacts, owner: Option<(&PodIndex<'_>, &Object)>) -> BTreeSet<String> {
     let of = |node: &Object| {
         let field = |path| node.text(path).map(str::to_owned);
         Some(format!("{}/{}", field("/status/nodeInfo/operatingSystem")?, field("/status/nodeInfo/architecture")?))
     };
     match owner {
         None => cluster.all(Kind::Node).iter().filter_map(of).collect(),
-        Some(owner) => {
-            let names = pods(cluster, owner).filter_map(|pod| pod.text("/spec/nodeName"));
+        Some((pods, owner)) => {
+            let names = pods.of(owner).filter_map(|pod| pod.text("/spec/nodeName"));
             names.filter_map(|name| of(cluster.one(Kind::Node, "", name)?)).collect()
         }
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::compare;
-use crate::domain::compare::facts::{Candidate, ClusterFacts, DryRun};
+use crate::domain::compare::facts::{Candidate, ClusterFacts, DryRun, Kind};
 use crate::domain::compare::platform::{AwsFact, PlatformFacts, Support, Unread};
 use crate::domain::compare::{candidates, role_names};
 use crate::domain::traffic::Unreadable;
@@ -43,11 +43,7 @@ pub async fn read_both(
     let (from, to) = futures::join!(connect(compared.get(from)), connect(compared.get(to)));
     let (old, mut new) = futures::join!(read(plan, Side::Old, &from, now), read(plan, Side::New, &to, now));
     if let Ok(reader) = &to.objects {
-        let mut sent = Vec::new();
-        for candidate in candidates(plan, &old, &new) {
-            sent.push(dry_run(&**reader, candidate).boxed());
-        }
-        new.dry_runs = stream::iter(sent).buffered(MAX_PARALLEL).collect().await;
+        new.dry_runs = dry_runs(&**reader, candidates(plan, &old, &new)).await;
     }
     (old, new)
 }
@@ -62,8 +58,49 @@ async fn connect(cluster: Option<&Arc<dyn ComparedCluster>>) -> ClusterConnectio
     }
 }
 
-async fn dry_run(reader: &dyn ClusterObjects, candidate: Candidate) -> (Candidate, Result<DryRun, Unreadable>) {
-    let result = reader.dry_run(&candidate).await;
+/// Sends the objects of the old cluster to the new one in dry-runs. If the permission for a kind is missing, only one
+/// object of the kind is sent.
+async fn dry_runs(reader: &dyn ClusterObjects, candidates: Vec<Candidate>) -> Vec<(Candidate, DryRunFact)> {
+    let mut kinds = BTreeSet::new();
+    let (first, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| kinds.insert(candidate.kind));
+    let mut results = send(reader, first, &BTreeMap::new()).await;
+    let denied = |(candidate, result): &(Candidate, DryRunFact)| match result {
+        Err(Unreadable::Denied(why)) => Some((candidate.kind, why.clone())),
+        _ => None,
+    };
+    let denied = results.iter().filter_map(denied).collect();
+    results.extend(send(reader, rest, &denied).await);
+    results
+}
+
+type DryRunFact = Result<DryRun, Unreadable>;
+
+/// Sends objects in dry-runs, except those of the kinds in `denied`.
+async fn send(
+    reader: &dyn ClusterObjects,
+    candidates: Vec<Candidate>,
+    denied: &BTreeMap<Kind, String>,
+) -> Vec<(Candidate, DryRunFact)> {
+    let mut sent = Vec::new();
+    for candidate in candidates {
+        sent.push(dry_run(reader, candidate, denied).boxed());
+    }
+    stream::iter(sent).buffered(MAX_PARALLEL).collect().await
+}
+
+async fn dry_run(
+    reader: &dyn ClusterObjects,
+    mut candidate: Candidate,
+    denied: &BTreeMap<Kind, String>,
+) -> (Candidate, DryRunFact) {
+    let result = match denied.get(&candidate.kind) {
+        Some(why) => Err(Unreadable::Denied(why.clone())),
+        None => reader.dry_run(&candidate).await,
+    };
+    if !matches!(result, Ok(DryRun::Refused(_))) {
+        // Only the message of a refusal may contain values of the object.
+        candidate.body = Value::Null;
+    }
     (candidate, result)
 }
 
