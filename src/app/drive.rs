@@ -101,6 +101,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
         () = second_stop(surface, &interrupt, stays) => None,
     };
     let moved = may_have_written(run.state());
+    let kept = keeps_share(run.state());
     let view = RunView {
         without_journal: lost,
         way_back: run.way_back().into_iter().map(Into::into).collect(),
@@ -114,6 +115,8 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     };
     let exit = report_result(surface, ending, moved, &view, unknown);
+    // The verbs `abort` and `rollback` themselves did what was asked.
+    let exit = exit.map(|exit| if request.is_none() { exit_with_share_left(exit, kept) } else { exit });
     tokio::select! {
         _ = async { tokio::join!(notifier.finish(), telemetry.finish()) } => {}
         // The operator has already seen how the run ended.
@@ -167,6 +170,19 @@ pub fn report_ending(surface: &dyn Surface, ending: &Ending, view: &RunView, unk
         Exit::Done | Exit::RolledBack if !unknown.is_empty() => Exit::Stuck,
         exit => exit,
     }
+}
+
+/// Whether a run ended at the shares of an earlier step (`abort --to-step`) that are not those of its start: a share
+/// stays on the new cluster, and nothing guards it.
+pub fn keeps_share(state: &State) -> bool {
+    let partial = state.rollback.as_ref().is_some_and(|rollback| rollback.to_step.is_some());
+    state.finished == Some(RunOutcome::Aborted) && partial && desired_split::has_moved(state)
+}
+
+/// Returns the exit code of a run that ended with `exit`. With a share left on the new cluster, the traffic is not back
+/// where it started, and a person is needed.
+pub fn exit_with_share_left(exit: Exit, kept: bool) -> Exit {
+    if kept && exit == Exit::RolledBack { Exit::Stuck } else { exit }
 }
 
 /// Returns the exit code for an ending.
@@ -281,5 +297,34 @@ mod tests {
         assert!(failure.to_string().contains("cutover rollback alpha-1"), "{failure}");
         let other = OwnershipError::Marker(MarkerError::Other("beta-1".into()));
         assert_eq!(resume_failure(other, &state).exit, Exit::Locked);
+    }
+
+    /// Tests a bug: the process of a run that another terminal ended with `abort --to-step` exited with 4, "traffic is
+    /// back", while the new cluster kept a share that nothing guards.
+    #[test]
+    fn a_run_that_ended_with_a_share_left_needs_a_person() {
+        use crate::domain::run::event::Trigger;
+        let mut state = fixture::state(fixture::started(4));
+        let start = |to_step| Event::RollbackStarted {
+            cause: "aborted".into(),
+            by: "bob@pc".into(),
+            trigger: Trigger::Operator,
+            to_step,
+            force: false,
+            break_stickiness: false,
+            request: None,
+        };
+        state.apply(Timestamp::UNIX_EPOCH, &start(Some(2))).expect("a legal event");
+        state.finished = Some(RunOutcome::Aborted);
+        assert!(!keeps_share(&state), "the earlier step had no share for the new cluster");
+        for route in state.routes.values_mut() {
+            route.confirmed = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);
+        }
+        assert!(keeps_share(&state));
+        state.rollback.as_mut().expect("a rollback").to_step = None;
+        assert!(!keeps_share(&state), "a whole rollback that left something says so by its routes");
+        assert_eq!(exit_with_share_left(Exit::RolledBack, true), Exit::Stuck);
+        assert_eq!(exit_with_share_left(Exit::RolledBack, false), Exit::RolledBack);
+        assert_eq!(exit_with_share_left(Exit::Interrupted, true), Exit::Interrupted);
     }
 }

@@ -14,6 +14,7 @@ use super::start::StartError;
 use super::steer::{DriveOptions, connect_to_run};
 use super::surface::Surface;
 use crate::domain::run::event::{Event, Record};
+use crate::domain::run::state::State;
 use crate::engine::ownership::{self, OwnershipError};
 use crate::engine::{Ending, Ports};
 use crate::plan::model::{Plan, StepKind};
@@ -48,18 +49,16 @@ pub fn exit_of_finished(records: &[Record]) -> Option<Exit> {
     let last = records.iter().rev().find(|r| {
         matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. })
     })?;
-    match &last.event {
-        Event::Finished { outcome, remarks, unresolved: left, accepted, notes: _ } => {
-            Some(drive::exit_of(&Ending::Finished {
-                outcome: *outcome,
-                remarks: remarks.clone(),
-                left: left.clone(),
-                accepted: accepted.clone(),
-                tags: Vec::new(),
-            }))
-        }
-        _ => None,
-    }
+    let Event::Finished { outcome, remarks, unresolved: left, accepted, notes: _ } = &last.event else { return None };
+    let exit = drive::exit_of(&Ending::Finished {
+        outcome: *outcome,
+        remarks: remarks.clone(),
+        left: left.clone(),
+        accepted: accepted.clone(),
+        tags: Vec::new(),
+    });
+    let kept = State::fold(records).ok().flatten().is_some_and(|state| drive::keeps_share(&state));
+    Some(drive::exit_with_share_left(exit, kept))
 }
 
 /// Continues an unfinished run, unless another process is driving it.

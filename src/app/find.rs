@@ -4,14 +4,19 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
+
 use super::exit::{Exit, Failure, store_failure};
 use super::names::outcome_text;
+use crate::base::duration::format_elapsed;
 use crate::base::finding::Source;
-use crate::domain::run::event::{Event, Record};
+use crate::base::time::signed;
+use crate::domain::run::event::{Event, Record, Wait, WaitReason};
 use crate::domain::run::frozen_plan;
 use crate::domain::run::state::State;
+use crate::plan;
 use crate::plan::model::skeleton::Skeleton;
-use crate::plan::{self, model::Plan};
+use crate::plan::model::{Plan, StepKind};
 use crate::port::store::{RunSummary, Store};
 
 /// A run from the store, with its records and its plan.
@@ -41,6 +46,34 @@ impl StoredRun {
     pub fn state(&self) -> Result<State, Failure> {
         let folded = State::fold(&self.records).map_err(|e| Failure::new(Exit::Stuck, e))?;
         folded.ok_or_else(|| Failure::new(Exit::Stuck, format!("the journal of the run {} is empty", self.run.id)))
+    }
+
+    /// Returns what the run waits for, as its last process recorded it. Waits from before the last progress are over. A
+    /// bake without a process that observes has no end: only observed time counts.
+    pub fn waits(&self, state: &State, now: Timestamp) -> Vec<Wait> {
+        let waits = self.records.iter().rev().find_map(|r| match &r.event {
+            Event::Waiting { waits } => Some(waits.clone()),
+            Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => {
+                Some(Vec::new())
+            }
+            _ => None,
+        });
+        let step = self.plan.strategy.steps.get(state.step.saturating_sub(1)).map(|step| &step.kind);
+        let left = match step {
+            Some(StepKind::Bake(length)) => length.checked_sub(state.baked.observed).filter(|left| !left.is_zero()),
+            _ => None,
+        };
+        let current = |wait: Wait| match left {
+            Some(left)
+                if wait.reason == WaitReason::Bake
+                    && (state.stopped.is_some() || wait.until.is_some_and(|until| until <= now)) =>
+            {
+                let left = format_elapsed(signed(left));
+                Wait { message: format!("{}: {left} left, observed time only", wait.message), until: None, ..wait }
+            }
+            _ => wait,
+        };
+        waits.unwrap_or_default().into_iter().map(current).collect()
     }
 }
 
@@ -256,5 +289,29 @@ mod tests {
         }
         let other = run_to_show(&store, Some("nosuch"), false).await.expect_err("no run").next;
         assert_eq!(other, Vec::<String>::new());
+    }
+
+    /// Tests a bug: after ^C, `status` waited for the end of the bake at a time in the past.
+    #[test]
+    fn a_bake_that_nobody_observes_has_time_left_and_no_end() {
+        use crate::domain::fixture;
+        use crate::domain::run::event::StopReason;
+        let time = |seconds| Timestamp::from_second(seconds).expect("a time");
+        let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(time(600)) };
+        let records = vec![Record::new(1, time(0), "alpha-1", Event::Waiting { waits: vec![wait.clone()] })];
+        let run = RunSummary::of("alpha-1", &[]);
+        let found = StoredRun { run, records: records.into(), plan: fixture::plan() };
+        let mut state = fixture::state(fixture::started(4));
+        state.step = 3;
+        state.baked.observed = std::time::Duration::from_secs(48);
+        assert_eq!(found.waits(&state, time(60)), [wait], "a process observes");
+        let left = "baking for 10m: 9m12s left, observed time only";
+        let shown = |state: &State, now| {
+            let waits = found.waits(state, now);
+            (waits[0].message.clone(), waits[0].until)
+        };
+        assert_eq!(shown(&state, time(700)), (left.to_owned(), None), "the process died");
+        state.stopped = Some(StopReason::Interrupted);
+        assert_eq!(shown(&state, time(60)), (left.to_owned(), None));
     }
 }

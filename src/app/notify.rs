@@ -14,6 +14,7 @@ use crate::adapter::http::DeliveryQueue;
 use crate::adapter::notify::{self, Message, QUEUE_LIMITS};
 use crate::adapter::process::Folder;
 use crate::base::number::count;
+use crate::domain::decide::label;
 use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
 use crate::domain::run::hook::HookResult;
 use crate::domain::run::observation::Observed;
@@ -114,7 +115,9 @@ struct MessageBuilder {
     record_text: RecordText,
     names: Names,
     plan: String,
-    steps: usize,
+    /// The labels of the plan's steps.
+    steps: Vec<String>,
+    /// The current step; between two steps the next one, as `status` says.
     step: Option<(usize, String)>,
     /// The gates of a plan with metric gates, for the message to an approver.
     gates: Option<GateWatch>,
@@ -132,7 +135,7 @@ struct MessageBuilder {
 impl MessageBuilder {
     fn new(plan: &Plan, record_text: RecordText, reachable: bool) -> Self {
         let gates = (!plan.strategy.metrics.is_empty()).then(|| GateWatch { plan: plan.clone(), state: None });
-        let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
+        let (plan, steps) = (plan.name.clone(), plan.strategy.steps.iter().map(label).collect());
         Self {
             record_text,
             names: Names::default(),
@@ -158,6 +161,11 @@ impl MessageBuilder {
             return Vec::new();
         }
         let outgoing = PendingNotification { kinds, message: self.message(record, kinds[0]) };
+        if let Event::StepDone { step } = &record.event
+            && let Some(next) = self.steps.get(*step)
+        {
+            self.step = Some((step + 1, next.clone()));
+        }
         match (&record.event, &mut self.drifted) {
             (Event::Drifted { .. }, Some((_, more))) => {
                 *more += 1;
@@ -217,7 +225,7 @@ impl MessageBuilder {
             seq: record.seq,
             time: record.time,
             step,
-            steps: self.steps,
+            steps: self.steps.len(),
             label,
             owner,
             message,
@@ -413,5 +421,23 @@ mod tests {
         };
         assert_eq!(of(true), (Kind::ApprovalNeeded, "step 5  approval: dashboards\ncutover approve alpha-1".into()));
         assert_eq!(of(false).1, "step 5  approval: dashboards");
+    }
+
+    /// Tests a bug: `paused` and `resumed` between two steps named the step before, and `status` the next one.
+    #[test]
+    fn a_message_between_two_steps_names_the_next_step_as_status_does() {
+        let plan = fixture::plan();
+        let mut builder = MessageBuilder::new(&plan, text_of, true);
+        let events = [
+            Event::StepStarted { step: 1, kind: StepType::Bind, label: "bind".into() },
+            Event::StepDone { step: 1 },
+            Event::Paused { by: "bob@pc".into(), reason: String::new(), request: None },
+        ];
+        let record = |event: &Event| Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", event.clone());
+        let sent = events.iter().flat_map(|event| builder.notifications_for(&record(event)));
+        let steps: Vec<_> = sent.map(|sent| (sent.kinds[0], sent.message.step, sent.message.label)).collect();
+        let label = label(&plan.strategy.steps[1]);
+        assert_eq!(steps[1], (Kind::StepDone, Some(1), Some("bind".to_owned())));
+        assert_eq!(steps[2], (Kind::Paused, Some(2), Some(label)));
     }
 }

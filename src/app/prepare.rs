@@ -42,7 +42,8 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     let selection = &facts.selection;
     let calls = describe_calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
     let observation_cost = Some((calls, poll_interval(calls, plan.api_budget.unwrap_or(OBSERVE_BUDGET))));
-    let mut report = CheckReport { observation_cost, ..CheckReport::new(plan, &facts, findings, now) };
+    let report = CheckReport::new(plan, &facts, findings, now).beginning_with(plan, from_step);
+    let mut report = CheckReport { observation_cost, ..report };
     comparison.add_to(&mut report);
     Preparation { facts, report }
 }

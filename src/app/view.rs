@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::names::Names;
+use crate::base::number::percent;
 use crate::domain::decide;
 use crate::domain::decide::{drift_cause, drift_text};
 use crate::domain::health::HealthCounts;
@@ -139,8 +140,27 @@ pub struct RouteGroup {
     pub shares: Vec<(ClusterName, f64)>,
     /// The labels of the routes.
     pub routes: Vec<String>,
+    /// The groups outside the plan that get requests of these routes, in percent of all requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<(String, f64)>,
     /// How many of the routes have target group stickiness.
     pub sticky: usize,
+}
+
+impl RouteGroup {
+    /// Says which part of the requests the shares are about; empty if no group outside the plan gets requests.
+    pub fn outside_text(&self) -> String {
+        if self.outside.is_empty() {
+            return String::new();
+        }
+        let others = self.outside.iter().map(|(group, share)| format!("{group} {} %", percent(*share)));
+        let others = others.collect::<Vec<_>>().join(", ");
+        if self.shares.is_empty() {
+            return format!("; {others}");
+        }
+        let rest: f64 = self.outside.iter().map(|(_, share)| share).sum();
+        format!(" of the plan's part, {} % of the requests; {others}", percent(100.0 - rest))
+    }
 }
 
 /// The routes whose live shares cannot be read.
@@ -293,6 +313,7 @@ impl RunView {
             waits: newer
                 .into_iter()
                 .chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned())
+                .map(|wait| with_next_comparison(plan, state, watch, wait))
                 .collect(),
             way_back: watch
                 .map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
@@ -359,6 +380,14 @@ pub fn phase(phase: Phase) -> &'static str {
     }
 }
 
+/// Adds the time of the next comparison to the wait for the compare gate, if this process compares.
+fn with_next_comparison(plan: &Plan, state: &State, watch: Option<&Observed>, wait: Wait) -> Wait {
+    if wait.reason != WaitReason::Compare {
+        return wait;
+    }
+    Wait { until: watch.and_then(|watch| decide::comparison::next(plan, state, watch)), ..wait }
+}
+
 fn ignored_hours(state: &State) -> Option<IgnoredHoursView> {
     let over = state.finished.is_some();
     let ignored = if over { state.ignored_hours.as_ref() } else { state.hours_ignored_for(state.step) }?;
@@ -385,8 +414,10 @@ fn route_groups(plan: &Plan, state: &State, watch: Option<&Observed>, names: &Na
         let shares =
             shares::live_shares(&content.split, &managed).map_or_else(Vec::new, |read| sorted_shares(plan, read));
         let shares: Vec<_> = shares.into_iter().map(|(c, share)| (names.member(&route.start.id, c), share)).collect();
-        let split =
-            splits.entry(format!("{shares:?}")).or_insert_with(|| RouteGroup { shares, routes: Vec::new(), sticky: 0 });
+        let outside = decide::desired_split::outside_shares(route, &content.split);
+        let outside: Vec<_> = outside.into_iter().map(|(arn, share)| (names.group(&arn), share)).collect();
+        let split = splits.entry(format!("{shares:?} {outside:?}"));
+        let split = split.or_insert_with(|| RouteGroup { shares, routes: Vec::new(), outside, sticky: 0 });
         split.routes.push(names.route(&route.start.id));
         split.sticky += usize::from(content.sticky().is_some());
     }

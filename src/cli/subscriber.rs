@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::args::{Global, Output};
 use super::live_dashboard::LiveDashboard;
@@ -27,7 +28,7 @@ use crate::plan::model::Plan;
 impl Surface for Global {
     fn subscriber<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Subscriber + 'a> {
         match self.output {
-            Output::Json => Box::new(JsonLines),
+            Output::Json => Box::new(JsonLines { plan: None }),
             _ => Box::new(TextOutput::new(self, plan, true).with_earlier_records(earlier)),
         }
     }
@@ -79,20 +80,37 @@ impl Surface for Global {
 /// run, which is not the case in a rehearsal.
 pub fn subscriber<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn Subscriber + 'a> {
     match global.output {
-        Output::Json => Box::new(JsonLines),
+        Output::Json => Box::new(JsonLines { plan: (!reachable).then(|| plan_argument(plan)) }),
         _ => Box::new(TextOutput::new(global, plan, reachable)),
     }
 }
 
 /// Prints each journal event as one line of JSON.
-struct JsonLines;
+struct JsonLines {
+    /// The plan of a rehearsal, which its commands name in place of the run; `None` for a real run.
+    plan: Option<String>,
+}
 
 impl Subscriber for JsonLines {
     fn record(&mut self, record: &Record) {
-        let _ = term::print(&journal::to_json(record).to_string());
+        let mut json = journal::to_json(record);
+        if let Some(plan) = &self.plan {
+            name_plan(&mut json, &record.run, plan);
+        }
+        let _ = term::print(&json.to_string());
     }
 
     fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+}
+
+/// Replaces the run by the plan in all texts with commands: no command reaches the run of a rehearsal.
+fn name_plan(json: &mut Value, run: &str, plan: &str) {
+    match json {
+        Value::String(text) if text.contains("cutover ") => *text = text.replace(run, plan),
+        Value::Array(items) => items.iter_mut().for_each(|item| name_plan(item, run, plan)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| name_plan(field, run, plan)),
+        _ => {}
+    }
 }
 
 /// Prints a line for each event, and on a terminal the dashboard below these lines.
@@ -143,5 +161,21 @@ impl Subscriber for TextOutput<'_> {
         }
         self.last_update = Some((Instant::now(), waits.to_vec()));
         dashboard.show(RunView { reachable: self.reachable, ..RunView::of(self.plan, state, Some(watch), waits, now) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests a bug: the JSON of a rehearsal had commands with the run of the rehearsal, which no command reaches.
+    #[test]
+    fn commands_of_a_rehearsal_name_the_plan() {
+        let mut json = serde_json::json!({
+            "run": "alpha-1", "remarks": ["to end that now: cutover rollback alpha-1 --stickiness break"], "seq": 1,
+        });
+        name_plan(&mut json, "alpha-1", "plans/alpha.yaml");
+        let remark = "to end that now: cutover rollback plans/alpha.yaml --stickiness break";
+        assert_eq!(json, serde_json::json!({"run": "alpha-1", "remarks": [remark], "seq": 1}));
     }
 }

@@ -52,6 +52,15 @@ pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> 
     }
 }
 
+/// Returns the state of the run after a request; the present state if the request is not possible.
+pub fn state_after(plan: &Plan, state: &State, request: &Request) -> State {
+    let mut after = state.clone();
+    match after.apply(state.last_record_at, &to_event(plan, state, request, None)) {
+        Ok(()) => after,
+        Err(_) => state.clone(),
+    }
+}
+
 /// Returns whether a request moves the run forward. A run from a newer version is never moved forward.
 fn leads_forward(request: &Request) -> bool {
     match request {

@@ -64,10 +64,16 @@ pub fn steps_without_window(strategy: &Strategy, routes: usize) -> Vec<(&Step, D
 /// Returns the earliest start of each step of a plan that begins at `at`, followed by the end of the plan. The list
 /// ends early if a step does not fit into any window.
 pub fn earliest_starts(plan: &Plan, at: Timestamp, routes: usize) -> Vec<Timestamp> {
+    earliest_starts_from(plan, 1, at, routes)
+}
+
+/// Returns the earliest starts of a run that begins with the step `first`, counted from 1: those of this step and the
+/// later ones, and the end.
+pub fn earliest_starts_from(plan: &Plan, first: usize, at: Timestamp, routes: usize) -> Vec<Timestamp> {
     let strategy = &plan.strategy;
     let mut time = strategy.hours.not_before.map_or(at, |first| first.max(at));
     let mut times = Vec::new();
-    for step in &strategy.steps {
+    for step in strategy.steps.iter().skip(first.saturating_sub(1)) {
         if raises(strategy, step.number) {
             let Some(begins) =
                 earliest_fit(&strategy.hours, time, min_duration_with_pauses(strategy, step.number, routes))

@@ -10,35 +10,34 @@ use crate::base::duration::format_elapsed;
 use crate::domain::run::event::{Record, RunOutcome};
 use crate::port::store::RunSummary;
 
+/// The place of the result in a row.
+const RESULT: usize = 3;
+
 /// Returns a table of the runs, without a last newline.
 pub fn list(runs: &[RunSummary], style: &Style) -> String {
     let rows: Vec<_> = runs.iter().map(|run| row(run, style)).collect();
-    let head = ["RUN", "STARTED", "DURATION", "RESULT", "LOAD BALANCERS"].map(str::to_owned);
+    let started = format!("STARTED ({})", style.zone_name());
+    let head = ["RUN", &started, "DURATION", "RESULT", "LOAD BALANCERS"].map(str::to_owned);
     let width = |column: usize| {
         rows.iter().map(|(r, _)| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0)
     };
     let widths: Vec<_> = (0..head.len()).map(width).collect();
-    // On a narrow terminal, the load balancers of a run are below it.
-    let fits = style.width.is_none_or(|columns| widths.iter().sum::<usize>() + 2 * (head.len() - 1) <= columns);
+    // On a narrow terminal, the load balancers of a run are below it, and on a narrower one also its result.
+    let fits = |cells: usize| {
+        style.width.is_none_or(|columns| widths[..cells].iter().sum::<usize>() + 2 * (cells - 1) <= columns)
+    };
+    let beside = (RESULT..=head.len()).rev().find(|cells| fits(*cells)).unwrap_or(RESULT);
     let line = |cells: &[String], tone: Tone| {
-        let padded = cells.iter().zip(&widths).enumerate().map(|(n, (cell, width))| {
-            let cell = format!("{cell:<width$}");
-            if n == 3 { style.paint(tone, &cell) } else { cell }
+        let padded = cells.iter().zip(&widths).enumerate().take(beside).map(|(n, (cell, width))| {
+            let cell = if n + 1 < beside { format!("{cell:<width$}") } else { cell.clone() };
+            if n == RESULT { style.paint(tone, &cell) } else { cell }
         });
-        let mut padded: Vec<_> = padded.collect();
-        let last = padded.pop().filter(|_| !fits);
-        let row = if fits { cells_of(&padded, cells.last()) } else { cells_of(&padded, None) };
-        match last {
-            Some(last) if !last.trim().is_empty() => format!("{row}\n{}", hang("  ", 4, last.trim(), style.width)),
-            _ => row,
-        }
+        let row = padded.collect::<Vec<_>>().join("  ").trim_end().to_owned();
+        let below = cells[beside..].iter().filter(|cell| !cell.is_empty()).cloned().collect::<Vec<_>>().join(", ");
+        if below.is_empty() { row } else { format!("{row}\n{}", hang("  ", 4, &below, style.width)) }
     };
     let head = style.paint(Tone::Faint, &line(&head, Tone::Plain));
     std::iter::once(head).chain(rows.iter().map(|(cells, tone)| line(cells, *tone))).collect::<Vec<_>>().join("\n")
-}
-
-fn cells_of(padded: &[String], last: Option<&String>) -> String {
-    padded.iter().chain(last).map(String::as_str).collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
 fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
@@ -111,5 +110,22 @@ mod tests {
         assert_eq!(narrow.lines().count(), 4, "{narrow}");
         assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 80), "{narrow}");
         assert!(narrow.contains("\n  LOAD BALANCERS\n") && narrow.ends_with("\n  alpha"), "{narrow}");
+    }
+
+    /// Tests a bug: at 80 columns the result broke in the middle of a word, and no time had a zone.
+    #[test]
+    fn a_result_that_does_not_fit_is_below_its_run() {
+        let records = records(until_bake());
+        let run = RunSummary {
+            finished: Some(RunOutcome::Aborted),
+            aborted_to: Some(2),
+            load_balancers: vec![crate::domain::fixture::LB.to_owned()],
+            ..RunSummary::of("boxoffice-production-20260301-140200-k3f9", &records)
+        };
+        let narrow = list(&[run], &screen(80));
+        let lines: Vec<_> = narrow.lines().collect();
+        assert!(lines.iter().all(|line| console::measure_text_width(line) <= 80), "{narrow}");
+        assert!(lines[0].contains("STARTED (UTC)") && lines[1] == "  RESULT, LOAD BALANCERS", "{narrow}");
+        assert_eq!(lines[3], "  aborted to the shares of an earlier step, alpha", "{narrow}");
     }
 }

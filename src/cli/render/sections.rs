@@ -292,7 +292,7 @@ fn splits(splits: &[RouteGroup], style: &Style) -> Vec<String> {
             n if n == split.routes.len() => style.paint(Tone::Faint, "  sticky"),
             n => style.paint(Tone::Faint, &format!("  {n} sticky")),
         };
-        format!("{who:wide$}  {shares}{sticky}")
+        format!("{who:wide$}  {shares}{}{sticky}", split.outside_text())
     };
     splits.iter().zip(&names).map(line).collect()
 }

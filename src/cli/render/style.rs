@@ -89,6 +89,14 @@ impl Style {
         at.to_zoned(self.zone.clone()).strftime("%H:%M:%S %Z").to_string()
     }
 
+    /// Returns the name of the time zone, such as `UTC` or `Europe/Berlin`.
+    pub fn zone_name(&self) -> &str {
+        match self.zone.iana_name() {
+            None | Some("Etc/UTC") => "UTC",
+            Some(name) => name,
+        }
+    }
+
     /// Formats a time as `14:02 UTC` on the same day, otherwise as `2026-03-01 14:02 UTC`.
     pub fn since(&self, at: Timestamp, now: Timestamp) -> String {
         let (at, now) = (at.to_zoned(self.zone.clone()), now.to_zoned(self.zone.clone()));

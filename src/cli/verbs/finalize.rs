@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::{connect, drive, find, identity, owner, state_store};
+use crate::base::number::count;
 use crate::cli::args::{Global, Output, help_text, value};
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::render::wrap::hang;
@@ -189,9 +190,10 @@ fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
 }
 
 fn question(args: &Finalize, found: &StoredRun, state: &State) -> String {
-    let (from, routes) = (&found.plan.strategy.from, state.routes.len());
+    let from = &found.plan.strategy.from;
+    let routes = count(state.routes.values().filter(|route| !route.is_deleted()).count(), "route");
     let also = if args.bindings { ", and delete its bindings" } else { "" };
-    format!("Detach the target groups of {from} from {routes} routes{also}? A rollback is not possible afterwards.")
+    format!("Detach the target groups of {from} from {routes}{also}? A rollback is not possible afterwards.")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::cli::args::{Global, ReadOptions, value};
 use crate::cli::reading::with_progress;
 use crate::cli::term;
 use crate::domain::elb::select::BalancerReadError;
+use crate::domain::traffic::Unreadable;
 use crate::domain::view::init::{InitError, InitRequest};
 use crate::engine::inventory::init;
 use crate::plan::model::ServiceRef;
@@ -72,13 +73,14 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Returns the failure of an `init`. An unreadable resource is not an error of the command line.
+/// Returns the failure of an `init`. A name that does not exist is an error of the command line, a resource that cannot
+/// be read is not.
 fn init_failure(error: InitError) -> Failure {
-    let exit = if matches!(error, InitError::Look(BalancerReadError::Unreadable { .. })) {
-        Exit::Internal
-    } else {
-        Exit::Usage
-    };
+    let is_unreadable = matches!(
+        &error,
+        InitError::Look(BalancerReadError::Unreadable { why, .. }) if !matches!(why, Unreadable::NotFound(_))
+    );
+    let exit = if is_unreadable { Exit::Refused } else { Exit::Usage };
     Failure::new(exit, error)
 }
 
@@ -91,5 +93,24 @@ fn access(text: Option<&str>) -> ClusterAccess {
             Some(("eks", name)) => ClusterAccess::Eks(name.into()),
             _ => ClusterAccess::Eks(text.into()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests a bug: a misspelt EKS name was an internal error (exit 1) and blamed `--from`.
+    #[test]
+    fn a_misspelt_cluster_is_an_error_of_the_command_line() {
+        let failure = |why| {
+            let what = "bindings of the cluster given with --from-cluster".to_owned();
+            init_failure(InitError::Look(BalancerReadError::Unreadable { what, why }))
+        };
+        let unknown =
+            failure(Unreadable::NotFound("eu-central-1 has no EKS cluster `shop-bleu`; its clusters are …".into()));
+        assert_eq!(unknown.exit, Exit::Usage);
+        assert!(unknown.to_string().contains("--from-cluster") && unknown.to_string().contains("its clusters are"));
+        assert_eq!(failure(Unreadable::Denied("eks:ListClusters".into())).exit, Exit::Refused);
     }
 }

@@ -11,6 +11,7 @@ pub mod history;
 pub mod init;
 pub mod lab;
 pub mod man;
+mod refusal;
 pub mod rehearse;
 pub mod report;
 pub mod rollback;

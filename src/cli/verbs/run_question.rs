@@ -3,17 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::app::find::StoredRun;
 use crate::app::live;
 use crate::app::names::{Names, balancer};
 use crate::app::view::PUT_BACK;
+use crate::base::number::percent;
 use crate::cli::moves::{Moves, RouteMove};
 use crate::cli::term;
 use crate::domain::decide::{desired_split, label};
 use crate::domain::run::event::{DriftPolicy, ResumeMode};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Phase, Route, State};
-use crate::domain::traffic::{ClusterName, RouteContent};
+use crate::domain::traffic::{ClusterName, RouteContent, Split};
+use crate::domain::view::holds;
 use crate::domain::view::put_back::is_put_back;
 
 type ByCluster = BTreeMap<ClusterName, f64>;
@@ -43,8 +47,9 @@ impl<'a> RunQuestion<'a> {
         }
     }
 
-    /// Returns the question of `resume` and `step`. `hours`: what `--ignore-hours` adds.
-    pub fn resume(&self, mode: ResumeMode, hours: &str) -> String {
+    /// Returns the question of `resume` and `step`. `hours`: what `--ignore-hours` adds. `after`: the state of the run
+    /// after the request.
+    pub fn resume(&self, mode: ResumeMode, hours: &str, after: &State) -> String {
         let run = &self.state.run;
         let new = if mode.include_new { ", also move the new rules" } else { "" };
         let ours = |route: &Route| desired_split::shares_of(route, route.split());
@@ -52,17 +57,18 @@ impl<'a> RunQuestion<'a> {
             DriftPolicy::Reassert => {
                 let moves = self.moves(|route| self.now(route), |route| Some(ours(route)));
                 let what = moves.forward().unwrap_or_else(|| "Write the shares of the run again".to_owned());
-                let then = self.then(ours);
-                format!("{what}, overwriting what others changed, and continue the run {run}{hours}?{then}")
+                let then = self.then(ours, after);
+                let outside = self.outside_moves();
+                format!("{what}{outside}, overwriting what others changed, and continue the run {run}{hours}?{then}")
             }
             DriftPolicy::KeepLive => {
-                let then = self.then(|route| self.now(route));
+                let then = self.then(|route| self.now(route), after);
                 format!("Accept what others changed{new} and continue the run {run}{hours}?{then}")
             }
             DriftPolicy::Leave if mode.include_new => {
-                format!("Also move the new rules and continue the run {run}{hours}?{}", self.then(ours))
+                format!("Also move the new rules and continue the run {run}{hours}?{}", self.then(ours, after))
             }
-            DriftPolicy::Leave => format!("Continue the run {run}{hours}?{}", self.then(ours)),
+            DriftPolicy::Leave => format!("Continue the run {run}{hours}?{}", self.then(ours, after)),
         }
     }
 
@@ -73,15 +79,33 @@ impl<'a> RunQuestion<'a> {
             None => Some(desired_split::restored_shares(self.state, route)),
         };
         let run = &self.state.run;
+        let left = self.left_share(then);
         match self.moves(|route| self.now(route), then).back() {
-            Some(moves) => format!("{moves}, and end the run {run}?"),
-            None => format!("End the run {run} (no share changes)?"),
+            Some(moves) => format!("{moves}, and end the run {run}?{left}"),
+            None => format!("End the run {run} (no share changes)?{left}"),
         }
     }
 
-    /// Returns the sentence about the next step that moves shares, with a space before it: ` Step 5 (half) then moves
-    /// 36 routes of …`; empty if no step moves shares any more.
-    pub fn then(&self, before: impl Fn(&Route) -> ByCluster) -> String {
+    /// Says which share stays on the new cluster without a guard after the end of the run; empty if none does.
+    fn left_share(&self, then: impl Fn(&Route) -> Option<ByCluster>) -> String {
+        let to = &self.state.started.to;
+        let share = |shares: &ByCluster| shares.get(to).copied().unwrap_or(0.0);
+        let routes = self.state.routes.values().filter(|route| !route.is_deleted());
+        let left = routes.filter_map(|route| {
+            let left = share(&then(route)?);
+            (left > share(&desired_split::restored_shares(self.state, route))).then_some(left)
+        });
+        let left = left.fold(0.0, f64::max);
+        if left == 0.0 {
+            return String::new();
+        }
+        format!(" {to} then keeps {} %: nothing guards that share, and nothing rolls it back.", percent(left))
+    }
+
+    /// Returns the sentences about the next step that moves shares, with a space before them: ` Step 5 (half) then
+    /// moves 36 routes of …`, and what the run still waits for before that; empty if no step moves shares any more.
+    /// `after`: the state of the run after the request.
+    pub fn then(&self, before: impl Fn(&Route) -> ByCluster, after: &State) -> String {
         let mut from = self.state.step;
         if matches!(self.state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished) {
             return String::new();
@@ -91,7 +115,8 @@ impl<'a> RunQuestion<'a> {
             if let Some(what) = moves.as_deref().and_then(|text| text.strip_prefix("Move ")) {
                 let step = self.found.plan.strategy.steps.iter().find(|step| step.number == number);
                 let name = step.map_or_else(String::new, |step| format!(" ({})", label(step)));
-                return format!(" Step {number}{name} then moves {what}.");
+                let holds = holds::sentence(&self.found.plan, after, number, Timestamp::now());
+                return format!(" Step {number}{name} then moves {what}.{holds}");
             }
             from = number + 1;
         }
@@ -100,9 +125,34 @@ impl<'a> RunQuestion<'a> {
 
     /// The live shares of a route; those of the journal if it cannot be read.
     pub fn now(&self, route: &Route) -> ByCluster {
+        desired_split::shares_of(route, self.live_split(route))
+    }
+
+    fn live_split<'b>(&'b self, route: &'b Route) -> &'b Split {
         let reading = self.live.routes.get(&route.start.id).and_then(|reading| reading.value.as_ref().ok());
         let split = reading.or(route.drifted_content()).and_then(RouteContent::forward_split);
-        desired_split::shares_of(route, split.unwrap_or(route.split()))
+        split.unwrap_or(route.split())
+    }
+
+    /// Names the groups outside the plan whose share the shares of the run change, such as ` and shop-default (23 % →
+    /// 0 % of all requests)`.
+    fn outside_moves(&self) -> String {
+        let mut groups: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+        for route in self.state.routes.values().filter(|route| !route.is_deleted()) {
+            let now = desired_split::outside_shares(route, self.live_split(route));
+            let then = desired_split::outside_shares(route, route.split());
+            for arn in now.keys().chain(then.keys()) {
+                let share = |all: &BTreeMap<String, f64>| all.get(arn).copied().unwrap_or(0.0);
+                let most = groups.entry(arn.clone()).or_default();
+                *most = (most.0.max(share(&now)), most.1.max(share(&then)));
+            }
+        }
+        let names = Names::of(&self.state.started);
+        let changed = groups.iter().filter(|(_, (now, then))| (now - then).abs() > 0.005);
+        let text = changed.map(|(arn, (now, then))| {
+            format!(" and {} ({} % → {} % of all requests)", names.group(arn), percent(*now), percent(*then))
+        });
+        text.collect()
     }
 
     fn after_step(&self, route: &Route, step: usize) -> Option<ByCluster> {
@@ -134,8 +184,6 @@ impl<'a> RunQuestion<'a> {
 mod tests {
     use std::time::Duration;
 
-    use jiff::Timestamp;
-
     use super::*;
     use crate::domain::fixture;
     use crate::domain::run::observation::Observation;
@@ -166,12 +214,12 @@ mod tests {
     fn questions_name_what_moves_now_and_what_moves_next() {
         let (found, state, live) = put_back();
         let question = RunQuestion { found: &found, state: &state, live };
-        let reassert = question.resume(ResumeMode::REASSERT, "");
+        let reassert = question.resume(ResumeMode::REASSERT, "", &state);
         assert!(
             reassert.contains("(100 % → 95 %) to webapp-b (0 % → 5 %), overwriting what others changed"),
             "{reassert}"
         );
-        let keep = question.resume(ResumeMode::KEEP_LIVE, "");
+        let keep = question.resume(ResumeMode::KEEP_LIVE, "", &state);
         assert!(keep.starts_with("Accept what others changed and continue the run "), "{keep}");
         assert!(keep.contains(" then moves ") && keep.contains("from webapp-a (100 % → "), "{keep}");
         let abort = RunQuestion { live: Observed::new(Timestamp::now(), Duration::ZERO, Duration::ZERO), ..question }
@@ -180,5 +228,38 @@ mod tests {
             abort.contains("back to webapp-a (95 % → 100 %) and away from webapp-b (5 % → 0 %), and end the run"),
             "{abort}"
         );
+    }
+
+    /// Tests a bug: only after the answer did `abort --to-step` say that a share stays without a guard.
+    #[test]
+    fn the_question_of_abort_says_that_a_share_stays_without_a_guard() {
+        let (mut found, mut state, live) = put_back();
+        found.plan.strategy.steps[1].kind = crate::plan::model::StepKind::Shares(fixture::shares(95, 5));
+        state.step = 5;
+        for route in state.routes.values_mut() {
+            route.confirmed = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50)]);
+        }
+        let question = RunQuestion { found: &found, state: &state, live };
+        let resume = question.resume(ResumeMode::PLAIN, "", &state);
+        assert!(resume.ends_with(" Before that, the run waits for the approval of step 5."), "{resume}");
+        let kept = "? b then keeps 5 %: nothing guards that share, and nothing rolls it back.";
+        assert!(question.abort(Some(2)).ends_with(kept), "{}", question.abort(Some(2)));
+        assert!(
+            question.abort(None).ends_with("end the run alpha-1?") || question.abort(None).contains("no share changes")
+        );
+    }
+
+    /// Tests a bug: the question of `--reassert` did not name a third group whose requests it takes away.
+    #[test]
+    fn the_question_of_reassert_names_groups_outside_the_plan() {
+        let (found, state, mut live) = put_back();
+        let now = Timestamp::now();
+        let routes = state.routes.keys().map(|id| {
+            let split = fixture::forward(&[("webapp-a", 70), ("webapp-b", 30), ("shop-default", 30)]);
+            (id.clone(), Reading { at: now, value: Ok(split) })
+        });
+        live.add(now, Observation { routes: routes.collect(), ..Observation::default() }, false);
+        let question = RunQuestion { found: &found, state: &state, live }.resume(ResumeMode::REASSERT, "", &state);
+        assert!(question.contains(" and shop-default (23.08 % → 0 % of all requests), overwriting"), "{question}");
     }
 }

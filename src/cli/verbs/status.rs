@@ -16,7 +16,6 @@ use crate::cli::render::status::{json, text, watched};
 use crate::cli::render::style::Style;
 use crate::cli::signals::Signals;
 use crate::cli::term;
-use crate::domain::run::event::Event;
 use crate::domain::run::observation::Observed;
 use crate::domain::view::load_balancer::LoadBalancerView;
 use crate::engine::inventory::read_balancer::{BalancerReadError, read_for_status};
@@ -168,19 +167,12 @@ async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     let observation = with_progress(watch_list.calls(), observation).await;
     let now = ports.clock.now();
     watch.add(now, observation, true);
-    // Waits that were recorded before the last progress are over.
-    let waits = found.records.iter().rev().find_map(|r| match &r.event {
-        Event::Waiting { waits } => Some(waits.clone()),
-        Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => {
-            Some(Vec::new())
-        }
-        _ => None,
-    });
+    let waits = found.waits(&state, now);
     let heartbeat = ports.store.heartbeat(&found.run.id).await;
     let has_driver = ports.store.lock_owner(&found.run.id).await.is_some();
     let heartbeat = heartbeat.map(|l| crate::port::store::Heartbeat { guarding: l.guarding && has_driver, ..l });
     let script = break_glass::used(&*ports.balancer.tags, &found.run.id, &found.run.load_balancers).await;
-    Ok(RunView::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now)
+    Ok(RunView::of(&found.plan, &state, Some(&watch), &waits, now)
         .with_heartbeat(heartbeat.as_ref())
         .with_script_use(script.as_ref()))
 }

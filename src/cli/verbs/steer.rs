@@ -17,16 +17,15 @@ use crate::cli::args::{
     ConfirmedRunArg, Global, MetricOptions, OnFreeze, ReadOptions, RunArg, StepRef, help_text, step_number, value,
 };
 use crate::cli::ask::confirm;
-use crate::cli::render::sections::state_line;
 use crate::cli::render::status;
-use crate::cli::render::style::Style;
 use crate::cli::term;
+use crate::cli::verbs::refusal;
 use crate::cli::verbs::run_question::RunQuestion;
 use crate::domain::decide::{drift_text, hours};
 use crate::domain::run::event::{DriftPolicy, ResumeMode};
 use crate::domain::run::state::State;
 use crate::engine::request;
-use crate::plan::model::Plan;
+use crate::plan::model::{Plan, Step, StepKind};
 use crate::port::store::{Request, Store};
 
 /// The arguments of `cutover abort`.
@@ -160,6 +159,9 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     if let Some(why) = refused.filter(|_| args.ignore_hours.is_some()) {
         return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
     }
+    if let Some(refusal) = refusal::idle_resume(&*store, &found, &asked).await? {
+        return Err(refusal);
+    }
     let script = break_glass::warning(&found.run).await;
     if let Some(warning) = &script {
         term::print_error(warning);
@@ -172,7 +174,8 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
             question.warn_if_put_back();
         }
         show_verdicts(global, &found, &state, &question);
-        confirm(false, &question.resume(mode, &hours), UNCHANGED_MESSAGE)?;
+        let after = request::state_after(&found.plan, &state, &asked);
+        confirm(false, &question.resume(mode, &hours, &after), UNCHANGED_MESSAGE)?;
     }
     let options = DriveOptions {
         until: step_number(&found.plan, args.until.as_ref())?,
@@ -203,20 +206,22 @@ async fn send(
     let request = request(identity::requester(&found.plan).await);
     let state = found.state()?;
     if request::refusal(&found.plan, &state, &request).is_some() {
-        return Err(inapplicable_request(verb, &found, &state));
+        return Err(refusal::inapplicable(verb, &*store, &found, &state).await);
     }
     if let Some(question) = question {
-        confirm_verdicts(global, &found, &state, question, yes).await?;
+        confirm_verdicts(global, &found, &state, &request, question, yes).await?;
     }
     steer::send_request(global, &store, &found, &request).await
 }
 
-/// Shows the live shares and the gates' verdicts that an operator approves. Asks on a terminal if a gate does not pass,
-/// or if someone else put the traffic back.
+/// Shows the live shares and the gates' verdicts that an operator approves, and what the next move still waits for.
+/// Asks on a terminal if a gate does not pass, if the request skips an approval, or if someone else put the traffic
+/// back.
 async fn confirm_verdicts(
     global: &Global,
     found: &StoredRun,
     state: &State,
+    request: &Request,
     question: &str,
     yes: bool,
 ) -> Result<(), Failure> {
@@ -228,10 +233,28 @@ async fn confirm_verdicts(
     let open: Vec<_> = view.gates.iter().filter(|gate| gate.is_open()).map(|gate| gate.gate.as_str()).collect();
     let gates = (!open.is_empty()).then(|| format!("these gates do not pass: {}", open.join(", ")));
     let back = view.put_back.as_ref().map(|_| "someone else put the traffic back".to_owned());
-    let doubts: Vec<_> = back.into_iter().chain(gates).collect();
+    let skipped = skipped_approvals(&found.plan, state, request);
+    let doubts: Vec<_> = back.into_iter().chain(skipped).chain(gates).collect();
     let is_asked = !yes && !doubts.is_empty() && term::stdin() && term::stderr();
-    let then = live.then(|route| live.now(route));
+    let then = live.then(|route| live.now(route), &request::state_after(&found.plan, state, request));
+    if !is_asked && !then.is_empty() {
+        term::print_error(then.trim_start());
+    }
     confirm(!is_asked, &format!("{question}, although {}?{then}", doubts.join(", and ")), UNCHANGED_MESSAGE)
+}
+
+/// Says which approvals a promotion skips, without an approver in the journal; `None`: it skips none.
+fn skipped_approvals(plan: &Plan, state: &State, request: &Request) -> Option<String> {
+    let Request::Promote { full, .. } = request else { return None };
+    let asks = |step: &&Step| matches!(step.kind, StepKind::Approval(Some(_)));
+    let steps = plan.strategy.steps.iter().filter(asks).map(|step| step.number);
+    let skipped = steps.filter(|number| *number == state.step || (*full && *number > state.step));
+    let skipped: Vec<_> = skipped.map(|number| number.to_string()).collect();
+    match skipped.as_slice() {
+        [] => None,
+        [one] => Some(format!("it skips the approval of step {one}")),
+        many => Some(format!("it skips the approvals of steps {}", many.join(", "))),
+    }
 }
 
 /// Shows what an operator needs before a question that leads forward: the step, the live shares, the verdicts of the
@@ -243,19 +266,6 @@ fn show_verdicts(global: &Global, found: &StoredRun, state: &State, live: &RunQu
     let view = RunView { gates, ..RunView::of(&found.plan, state, Some(live.live()), &[], now) };
     term::print_error(&status::approval_lines(&view, &term::style_err(global.color)).join("\n"));
     view
-}
-
-/// Returns the failure for a request that does not apply to the run's current state.
-fn inapplicable_request(verb: &str, found: &StoredRun, state: &State) -> Failure {
-    let view = RunView::of(&found.plan, state, None, &[], Timestamp::now());
-    let (step, of) = view.step_of();
-    let (_, status) = state_line(&view, &Style::plain());
-    let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
-    let failure =
-        Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: no request was sent", view.run));
-    failure
-        .next(format!("the run is at step {step} of {of}, {label}: {status}"))
-        .next(format!("to show the run: cutover status {}", view.run))
 }
 
 async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, StoredRun), Failure> {
@@ -272,4 +282,28 @@ async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, Stor
         });
     }
     Ok((store, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture;
+
+    /// Tests a bug: `promote` ended an approval, and its question did not say so.
+    #[test]
+    fn promote_says_which_approvals_it_skips() {
+        let (mut plan, mut state) = (fixture::plan(), fixture::state(fixture::started(4)));
+        let skipped = |plan: &Plan, state: &State, full| {
+            skipped_approvals(plan, state, &Request::Promote { by: "bob@pc".into(), full })
+        };
+        state.step = 5;
+        assert_eq!(skipped(&plan, &state, true), None, "a pause without an approval asks nobody");
+        plan.strategy.steps[4].kind = StepKind::Approval(Some("dashboards".into()));
+        assert_eq!(skipped(&plan, &state, false).as_deref(), Some("it skips the approval of step 5"));
+        plan.strategy.steps[6].kind = StepKind::Approval(Some("old one".into()));
+        state.step = 3;
+        assert_eq!(skipped(&plan, &state, false), None);
+        assert_eq!(skipped(&plan, &state, true).as_deref(), Some("it skips the approvals of steps 5, 7"));
+        assert_eq!(skipped_approvals(&plan, &state, &Request::Approve { by: "bob@pc".into() }), None);
+    }
 }

@@ -135,7 +135,7 @@ async fn continue_run(global: &Global, args: &Step, found: &StoredRun, store: Ar
         let state = found.state()?;
         let question = RunQuestion::read(found, &state).await;
         question.warn_if_put_back();
-        ask::confirm(false, &question.resume(ResumeMode::PLAIN, ""), "nothing was changed")?;
+        ask::confirm(false, &question.resume(ResumeMode::PLAIN, "", &state), "nothing was changed")?;
     }
     due::continue_run(global, found, store, drive_options(args)).await
 }

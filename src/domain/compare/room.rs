@@ -12,6 +12,7 @@ use super::pair::{Pair, PodIndex};
 use super::quantity::{milli, shown};
 use super::workloads::{fits, tolerates};
 use crate::base::finding::{Code, Finding, Severity};
+use crate::base::number::count;
 
 /// The resources that are counted.
 const RESOURCES: [&str; 3] = ["cpu", "memory", "pods"];
@@ -69,10 +70,11 @@ fn pending(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let conditions = first.list("/status/conditions").iter();
         let why = conditions.filter(|c| text(c, "/type") == Some("PodScheduled")).find_map(|c| text(c, "/message"));
         let message = format!(
-            "{} pods of {:?} {} are pending in {}: {}",
-            waiting.len(),
+            "{} of {:?} {} {} pending in {}: {}",
+            count(waiting.len(), "pod"),
             pair.kind,
             pair.to.full_name(),
+            if waiting.len() == 1 { "is" } else { "are" },
             to.name,
             why.unwrap_or("no node takes them")
         );
@@ -128,8 +130,9 @@ fn nodes(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
         if placed < lacking {
             short.push(format!(
-                "{} of {lacking} pods of {} ({}, {} each)",
+                "{} of {} of {} ({}, {} each)",
                 lacking - placed,
+                count(usize::try_from(lacking).unwrap_or(usize::MAX), "pod"),
                 pair.to.full_name(),
                 shown("cpu", each["cpu"]),
                 shown("memory", each["memory"])

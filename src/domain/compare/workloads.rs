@@ -78,7 +78,9 @@ fn images(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         let both: Vec<_> = both.filter_map(|(key, old)| Some((old, new_digests.get(key)?))).collect();
         let joined = |digests: &BTreeSet<String>| digests.iter().map(String::as_str).collect::<Vec<_>>().join(" and ");
         if let Some((old, new)) = both.iter().find(|(old, new)| old != new) {
-            findings.push(other_image(context, pair, name, &joined(old), &joined(new)));
+            let image =
+                |container, digests| format!("{} ({})", text(container, "/image").unwrap_or("?"), joined(digests));
+            findings.push(other_image(context, pair, name, &image(container, old), &image(other, new)));
         } else if both.is_empty() && text(container, "/image") != text(other, "/image") {
             let image = |container| text(container, "/image").unwrap_or("?");
             findings.push(other_image(context, pair, name, image(container), image(other)));

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::desired_split;
-use crate::base::time::signed;
-use crate::domain::run::comparison::Compared;
+use crate::base::duration;
+use crate::base::time::{later, signed};
+use crate::domain::run::comparison::{Compared, Comparison};
 use crate::domain::run::event::{Event, Wait, WaitReason};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Phase, Route, State};
@@ -45,9 +46,21 @@ const RETRY: Duration = Duration::from_mins(1);
 /// Returns the last comparison if it is recent enough for a raise.
 fn fresh<'a>(gate: &CompareGate, observed: &'a Observed, now: Timestamp) -> Option<&'a Compared> {
     let compared = observed.compared.as_ref()?;
-    let unread = !compared.comparison.allows_raises() && compared.comparison.errors == 0;
-    let valid = if unread { gate.every.min(RETRY) } else { gate.every };
+    let valid = interval(gate, &compared.comparison);
     Some(compared).filter(|compared| now.duration_since(compared.at) <= signed(valid))
+}
+
+/// Returns the time after which both clusters are compared again.
+fn interval(gate: &CompareGate, comparison: &Comparison) -> Duration {
+    let unread = !comparison.allows_raises() && comparison.errors == 0;
+    if unread { gate.every.min(RETRY) } else { gate.every }
+}
+
+/// Returns when both clusters are compared again; `None` if no process knows a comparison, or if the gate does not count.
+pub fn next(plan: &Plan, state: &State, observed: &Observed) -> Option<Timestamp> {
+    let gate = in_force(plan, state)?;
+    let compared = observed.compared.as_ref()?;
+    Some(later(compared.at, interval(gate, &compared.comparison)))
 }
 
 /// Whether a raise waits only until both clusters have been read.
@@ -73,7 +86,8 @@ pub fn unmet(c: &Context<'_>, groups: &[String]) -> Option<Wait> {
     let message = match &c.observed.compared {
         // While the clusters are read again, the reason of the last comparison stays.
         Some(Compared { comparison, .. }) if !comparison.allows_raises() => {
-            format!("gate compare holds: {}", comparison.reason())
+            let every = duration::format_exact(interval(gate, comparison));
+            format!("gate compare holds: {}; compared again every {every}", comparison.reason())
         }
         Some(_) if fresh(gate, c.observed, c.now).is_some() => return None,
         _ => format!("gate compare: reading {} and {}", c.plan.strategy.from, c.plan.strategy.to),

@@ -29,7 +29,8 @@ pub fn freeze_message(state: &State) -> Option<String> {
     let (label, cause) = (&first.start.label, drift_cause::likely_cause(first));
     Some(match &first.changed_conditions {
         _ if first.is_missing() => {
-            format!("{label} was deleted{and_more}; {cause}; to accept the deletion: cutover resume {run} --keep-live")
+            let deletion = describe_deletion(state, first, &[]);
+            format!("{label}: {deletion}{and_more}; {cause}; to accept the deletion: cutover resume {run} --keep-live")
         }
         Some(after) => format!(
             "{label} handles other requests: someone else changed its conditions from `{}` to `{after}`{and_more}; \

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::desired_split;
 use crate::base::duration;
+use crate::base::text::list;
 use crate::base::time::{earlier, later};
 use crate::domain::decide::old_group;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
@@ -155,7 +156,8 @@ pub fn worst_status(items: &[FinalizeCondition]) -> ConditionStatus {
 }
 
 fn shares_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
-    let (from, routes) = (&plan.strategy.from, state.routes.len());
+    let from = &plan.strategy.from;
+    let mut deleted = Vec::new();
     for route in state.routes.values() {
         let label = &route.start.label;
         match facts.routes.get(&route.start.id) {
@@ -171,15 +173,24 @@ fn shares_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> Finali
                 );
             }
             // A deleted rule forwards nothing to the old cluster.
-            Some(Err(Unreadable::NotFound(_))) => {}
+            Some(Err(Unreadable::NotFound(_))) => deleted.push(label.as_str()),
             Some(Err(why)) => {
                 return condition("shares", ConditionStatus::Unknown, format!("{label} cannot be read: {why}"));
             }
             None => return condition("shares", ConditionStatus::Unknown, format!("{label} was not read")),
         }
     }
-    let routes = if routes == 1 { "the route is".into() } else { format!("all {routes} routes are") };
-    condition("shares", ConditionStatus::Yes, format!("{routes} as the run left them: {from} has no weight"))
+    let left = match state.routes.len() - deleted.len() {
+        0 => "no route is left".to_owned(),
+        1 => format!("the route is as the run left it: {from} has no weight"),
+        many => format!("all {many} routes are as the run left them: {from} has no weight"),
+    };
+    let deleted = match deleted.len() {
+        0 => String::new(),
+        1 => format!("; deleted: {}", deleted[0]),
+        many => format!("; deleted: {many} routes ({})", list(&deleted)),
+    };
+    condition("shares", ConditionStatus::Yes, format!("{left}{deleted}"))
 }
 
 /// Evaluates the condition that the cookies and the connections of the old groups' last clients have expired.
@@ -339,4 +350,25 @@ fn health_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> Finali
 
 fn condition(what: &'static str, stands: ConditionStatus, message: String) -> FinalizeCondition {
     FinalizeCondition { what, stands, message, until: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture;
+
+    /// Tests a bug: `finalize` counted a deleted rule as a route that is as the run left it.
+    #[test]
+    fn a_deleted_rule_is_named_and_not_counted() {
+        let state = fixture::state(fixture::started(4));
+        let live = |route: &Route| match route.start.label.as_str() {
+            "80 rule 20" => Err(Unreadable::NotFound("80 rule 20".into())),
+            _ => Ok(route.confirmed.clone()),
+        };
+        let routes = state.routes.iter().map(|(id, route)| (id.clone(), live(route))).collect();
+        let facts = FinalizeFacts { routes, ..FinalizeFacts::default() };
+        let item = shares_condition(&fixture::plan(), &state, &facts);
+        assert_eq!(item.stands, ConditionStatus::Yes);
+        assert_eq!(item.message, "the route is as the run left it: a has no weight; deleted: 80 rule 20");
+    }
 }

@@ -3,6 +3,7 @@
 //! [`decide`] takes a [`Context`] and returns one [`Decision`]. The engine executes the decision and calls [`decide`]
 //! again. Do not add I/O or vendor types.
 
+mod after_deletion;
 mod bake;
 mod call;
 mod carrying;

@@ -1,6 +1,7 @@
 //! Describes the rules that replace a deleted route: their live shares, and the command that restores these shares. A
 //! run writes such a rule only if an operator included the rule. Do not add decisions about other routes.
 
+use super::after_deletion::requests_go_to;
 use super::context::Context;
 use super::decision::Decision;
 use super::desired_split::shares_text;
@@ -57,11 +58,15 @@ impl<'a> Replacement<'a> {
     }
 }
 
-/// Describes a deleted route, and the rules that replace the route with their shares. `live` is the last list of all
+/// Describes a deleted route, and the rules that replace the route with their shares; of a rule that nothing replaces
+/// where its requests go now. `live` is the last list of all
 /// rules; if it is empty, the rules in the journal are described.
 pub fn describe_deletion(state: &State, route: &Route, live: &[FoundRoute]) -> String {
     let deleted = format!("the {} was deleted", deleted_object(route));
     let replacements = Replacement::all(state, route, live);
+    if replacements.is_empty() && route.start.id.kind() == RouteKind::Rule {
+        return format!("{deleted}; {}", requests_go_to(state, route, live));
+    }
     std::iter::once(deleted).chain(replacements.iter().map(|rule| rule.text(route))).collect::<Vec<_>>().join("; ")
 }
 

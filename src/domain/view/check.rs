@@ -206,14 +206,34 @@ impl CheckReport {
     pub fn with_start(mut self, plan: &Plan, now: Timestamp) -> Self {
         let declared = schedule::expected_routes(&plan.workloads);
         let routes = if self.routes.is_empty() { declared } else { self.routes.len() };
-        let times = schedule::earliest_starts(plan, now, routes);
+        let first = self.steps.first().map_or(1, |step| step.number);
+        let times = schedule::earliest_starts_from(plan, first, now, routes);
         let hours = &plan.strategy.hours;
         for (line, at) in self.steps.iter_mut().zip(&times) {
             line.earliest = Some(*at);
             line.clock = (!hours.is_empty()).then(|| hours::format_in_zone(hours, *at));
         }
-        self.ends = times.get(plan.strategy.steps.len()).copied();
+        self.ends = times.get(self.steps.len()).copied();
         self
+    }
+
+    /// Limits the report to a run that begins with the step `first`, counted from 1: its steps, shares and duration.
+    #[must_use]
+    pub fn beginning_with(mut self, plan: &Plan, first: usize) -> Self {
+        if first <= 1 {
+            return self;
+        }
+        self.steps.retain(|step| step.number >= first);
+        let skipped = self.steps.first().map_or(self.estimate, |step| step.begins);
+        self.steps.iter_mut().for_each(|step| step.begins -= skipped);
+        self.estimate -= skipped;
+        for route in &mut self.routes {
+            route.weights.retain(|weights| weights.step == 0 || weights.step >= first);
+        }
+        match self.at {
+            Some(now) => self.with_start(plan, now),
+            None => self,
+        }
     }
 
     /// Whether a run would be refused.

@@ -121,6 +121,9 @@ pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Time
             let compares = !metrics::has_nothing_to_compare(plan, state, gate);
             return if compares { of_changing_shares(plan, state, gate) } else { without_comparison(plan, gate) };
         }
+        if state.rollback.is_some() && matches!(gate.condition, GateCondition::Share { .. }) {
+            return before_rollback(state, gate);
+        }
         let asked = !state.measurements(&gate.name).is_empty();
         let verdict = asked.then(|| metrics::verdict(&context, gate));
         let holds = verdict.as_ref().is_none_or(|verdict| verdict.result == GateResult::Hold);
@@ -134,7 +137,7 @@ pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Time
             why: match &verdict {
                 Some(verdict) => verdict.why.clone(),
                 None if over => NOT_ASKED_AT_THE_END.to_owned(),
-                None => not_asked(plan, gate, is_in_force, state.step),
+                None => not_asked(plan, state, gate, is_in_force),
             },
             verdict: verdict.map(|verdict| verdict.result),
         }
@@ -193,6 +196,17 @@ fn of_changing_shares(plan: &Plan, state: &State, gate: &MetricGate) -> GateView
     }
 }
 
+/// A gate of shares after a rollback: its measurements are those of the shares before, which the run no longer has.
+fn before_rollback(state: &State, gate: &MetricGate) -> GateView {
+    let verdict = state.last_verdict(&gate.name);
+    let why = if verdict.is_some() {
+        "measured before the rollback, at the shares of that time"
+    } else {
+        NOT_ASKED_AT_THE_END
+    };
+    GateView { gate: gate.name.clone(), in_force: false, dry_run: gate.dry_run, verdict, why: why.to_owned() }
+}
+
 /// A gate that compares the clusters, after the old one has lost all traffic.
 fn without_comparison(plan: &Plan, gate: &MetricGate) -> GateView {
     let (from, to) = (&plan.strategy.from, &plan.strategy.to);
@@ -205,10 +219,18 @@ fn without_comparison(plan: &Plan, gate: &MetricGate) -> GateView {
     }
 }
 
-fn not_asked(plan: &Plan, gate: &MetricGate, in_force: bool, step: usize) -> String {
+/// Why a gate has no verdict for the present shares. A gate of an earlier step keeps the verdict of that step.
+fn not_asked(plan: &Plan, state: &State, gate: &MetricGate, in_force: bool) -> String {
+    let earlier = state.last_verdicts.get(&gate.name).map(|verdict| match verdict {
+        GateResult::Pass => "passed",
+        GateResult::Hold => "had no verdict",
+        GateResult::Fail => "FAILED",
+    });
     match &gate.scope {
         _ if in_force => format!("{NOT_ASKED} at these shares"),
-        GateScope::Step(number) if *number < step => format!("{NOT_ASKED}: it applied to step {number}"),
+        GateScope::Step(number) if *number < state.step => {
+            format!("{} in step {number}, to which it applied", earlier.unwrap_or("was not asked"))
+        }
         GateScope::Step(number) => format!("{NOT_ASKED}: it applies to step {number}"),
         GateScope::Plan | GateScope::Workload(_) => {
             format!("{NOT_ASKED}: it applies while {} carries traffic", plan.strategy.to)

@@ -5,6 +5,7 @@ pub mod check;
 pub mod comparison;
 pub mod gates;
 pub mod history;
+pub mod holds;
 pub mod hooks;
 pub mod hours;
 pub mod init;

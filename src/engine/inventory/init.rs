@@ -32,8 +32,8 @@ pub async fn init(
         inventory.listeners(&load_balancer.arn, Detail::Full),
         inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Full),
         inventory.target_groups(Groups::Matching(&all), Detail::Listed),
-        bindings(from, "from"),
-        bindings(to, "to"),
+        bindings(from, "from-cluster"),
+        bindings(to, "to-cluster"),
     );
     let mut groups = attached.map_err(unreadable("the load balancer's target groups"))?;
     let free =
@@ -51,11 +51,11 @@ pub async fn init(
     write(request, &facts)
 }
 
-async fn bindings(cluster: Option<&dyn Cluster>, side: &str) -> Result<Vec<Binding>, InitError> {
+async fn bindings(cluster: Option<&dyn Cluster>, option: &str) -> Result<Vec<Binding>, InitError> {
     match cluster {
         None => Ok(Vec::new()),
         Some(cluster) => cluster.bindings().await.map_err(|why| {
-            BalancerReadError::Unreadable { what: format!("bindings of the cluster given with --{side}"), why }.into()
+            BalancerReadError::Unreadable { what: format!("bindings of the cluster given with --{option}"), why }.into()
         }),
     }
 }

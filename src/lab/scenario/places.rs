@@ -14,6 +14,8 @@ pub struct Places {
     clusters: Vec<u64>,
     /// The line of each target group.
     target_groups: Vec<u64>,
+    /// The line of each load balancer.
+    load_balancers: Vec<u64>,
 }
 
 /// The parts of a scenario that lead to its entries.
@@ -29,17 +31,23 @@ struct Entries {
     faults: Vec<Spanned<IgnoredAny>>,
     clusters: Vec<Spanned<IgnoredAny>>,
     target_groups: Vec<Spanned<IgnoredAny>>,
+    load_balancers: Vec<Spanned<IgnoredAny>>,
 }
 
 impl Places {
     /// Reads the places from the text of a valid scenario.
     pub(super) fn read(file: &str, text: &str) -> Self {
-        let Entries { faults, clusters, target_groups } =
+        let Entries { faults, clusters, target_groups, load_balancers } =
             serde_saphyr::from_str::<Lines>(text).map_or_else(|_| Entries::default(), |lines| lines.spec);
         let lines =
             |entries: Vec<Spanned<IgnoredAny>>| -> Vec<u64> { entries.iter().map(|e| e.referenced.line()).collect() };
-        let (faults, clusters, target_groups) = (lines(faults), lines(clusters), lines(target_groups));
-        Self { file: file.to_owned(), faults, clusters, target_groups }
+        Self {
+            file: file.to_owned(),
+            faults: lines(faults),
+            clusters: lines(clusters),
+            target_groups: lines(target_groups),
+            load_balancers: lines(load_balancers),
+        }
     }
 
     /// Returns the line of a fault; `None` for a scenario without a file.
@@ -56,6 +64,7 @@ impl Places {
             "faults" => &self.faults,
             "clusters" => &self.clusters,
             "targetGroups" => &self.target_groups,
+            "loadBalancers" => &self.load_balancers,
             _ => return None,
         };
         lines.get(index).map(|line| format!("{}:{line}", self.file))

@@ -47,6 +47,10 @@ fn a_fault_that_the_plan_rules_out_is_refused_with_its_line() {
             "the plan has no workload `webap`, did you mean `webapp`?",
         ),
         ("{at: {time: 1m}, kill: {cluster: too}}", "the plan has no cluster `too`, did you mean `to`?"),
+        (
+            "{at: {time: 1m}, foreign-write: {weights: {a: 100, blue: 0}}}",
+            "foreign-write.weights: the plan has no cluster or target group `blue`; valid names are a, b, from, to",
+        ),
         ("{at: {time: 1m}, error: {cluster: to, percent: 150}}", "error.percent: 150 is not a valid percentage"),
     ] {
         let Rehearsal { code, err, .. } = rehearse(&[ok, fault]);
@@ -110,7 +114,8 @@ fn the_last_lines_say_why_the_rehearsal_ended_and_what_a_real_run_offers() {
     for text in [&deleted.out, &deleted.page] {
         assert!(text.contains("cutover resume plans/alpha-webapp.yaml --keep-live"), "{text}");
     }
-    assert!(!deleted.out.contains("cutover resume alpha-webapp-2026"), "a run that does not exist: {}", deleted.out);
+    let of_no_run = |text: &str| text.contains("cutover resume alpha-webapp-2026");
+    assert!(!of_no_run(&deleted.out) && !of_no_run(&deleted.page), "a run that does not exist: {}", deleted.out);
     for text in [&drifted.err, &drifted.page] {
         for command in ["--keep-live   # accept", "--reassert   # undo", "cutover rollback plans/alpha-webapp.yaml"] {
             assert!(text.contains(command), "{command}: {text}");
@@ -195,7 +200,8 @@ fn a_route_that_is_not_restored_is_at_the_head_of_the_report() {
     for part in [
         "1 NOT restored",
         "1 route is NOT restored. A person must act: see What to do.",
-        "the rule was deleted; to have it back, create the rule again with a forward action to alpha-webapp-a",
+        "the rule was deleted; its requests (path ",
+        " now; to have it back, create the rule again with a forward action to alpha-webapp-a",
     ] {
         assert!(head.contains(part), "{part}: {head}");
     }
@@ -305,4 +311,22 @@ fn a_gate_that_the_scenario_fails_has_no_made_up_numbers() {
     assert_eq!(rehearsal.code, Some(4), "{}", rehearsal.err);
     assert!(rehearsal.out.contains("the scenario says `fail`, without a measurement"), "{}", rehearsal.out);
     assert!(!rehearsal.out.contains("10000") && !rehearsal.page.contains("10000"), "{}", rehearsal.out);
+}
+
+/// Tests a bug: a rehearsal whose clients failed while no gate saw it ended as a plain success.
+#[test]
+fn a_rehearsal_whose_clients_fail_unseen_says_so_in_text_json_and_page() {
+    let faults = ["{at: {share: {cluster: to, atLeast: 50}}, error: {cluster: to, requests: 20, clientsOnly: true}}"];
+    let says = "requests failed, and the plan has no metric gate; see `cutover help gates`";
+    let rehearsal = rehearse(&faults);
+    assert_eq!(rehearsal.code, Some(0), "{}", rehearsal.err);
+    let last = rehearsal.err.lines().find(|line| line.contains("ended with exit 0: completed, but")).expect("the end");
+    assert!(last.ends_with(says), "{last}");
+    assert!(rehearsal.page.contains("Completed, but requests failed") && rehearsal.page.contains(says));
+    assert!(rehearsal.page.contains("failed requests") && !rehearsal.page.contains("The incident, enlarged"));
+    let json = rehearse_plan("plans/alpha-webapp.yaml", &faults, &["--output", "json"]).out;
+    let notice = json.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut notice =
+        notice.filter(|record| record["event"] == "notice").filter_map(|r| Some(r["message"].as_str()?.to_owned()));
+    assert!(notice.any(|message| message.ends_with(says)), "{json}");
 }

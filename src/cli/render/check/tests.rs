@@ -273,3 +273,22 @@ fn the_summary_has_whole_findings_and_the_answers_of_gates() {
         assert!(short.contains(&format!("{}: {begin}", gate.gate)), "{gate:?}\n{short}");
     }
 }
+
+/// Tests a bug: the summary and `--dry-run` of `run --from-step` had the steps and the duration of the whole plan.
+#[test]
+fn a_run_that_begins_with_a_later_step_has_its_own_steps_and_duration() {
+    let (plan, whole) = (plan(), report());
+    let later = whole.clone().beginning_with(&plan, 4);
+    assert_eq!(whole.clone().beginning_with(&plan, 1), whole);
+    assert_eq!(later.steps.iter().map(|step| step.number).collect::<Vec<_>>(), [4, 5, 6, 7]);
+    assert_eq!(
+        (later.steps[0].begins, later.estimate),
+        (std::time::Duration::ZERO, whole.estimate - whole.steps[3].begins)
+    );
+    assert_eq!(later.steps[0].earliest, later.at);
+    assert!(later.ends < whole.ends);
+    let weights = later.routes[0].weights.iter().map(|weights| weights.step).collect::<Vec<_>>();
+    assert_eq!(weights, [0, 4, 6], "the weights of earlier steps are not those of this run");
+    let text = summary(&later, "cutover run plan.yaml --verbose", &Style::plain());
+    assert!(text.contains("begins with step 4 a 50 %, b 50 %; takes at least") && !text.contains("bind"), "{text}");
+}

@@ -74,7 +74,9 @@ pub(super) fn head(report: &CheckReport, style: &Style) -> String {
     let ends = report
         .ends
         .map(|t| format!(", until {} if started now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
-    let takes = format!("takes at least {}{}", format_exact(report.estimate), ends.unwrap_or_default());
+    let first = report.steps.first().filter(|step| step.number > 1);
+    let first = first.map_or_else(String::new, |step| format!("begins with step {}; ", report.step_title(step.number)));
+    let takes = format!("{first}takes at least {}{}", format_exact(report.estimate), ends.unwrap_or_default());
     put(&mut out, &hang("", 0, &takes, style.width));
     if let Some(observations) = observation_line(report) {
         put(&mut out, &hang("", 0, &observations, style.width));

@@ -40,7 +40,7 @@ pub fn text(plan: &Plan, change: &Change, now: &[Finding], style: &Style, at: Ti
     if change.is_empty() {
         return String::new();
     }
-    let mut out = format!("\n{}\n", style.paint(Tone::Strong, &style.time(at)));
+    let mut out = format!("\n{}\n", style.paint(Tone::Strong, &style.time_in_zone(at)));
     for finding in &change.new {
         let tone = if finding.refuses() { Tone::Bad } else { Tone::Warn };
         let label = format!("  new  {}  ", style.paint(tone, finding.code.name()));

@@ -65,6 +65,7 @@ fn crowded() -> RunView {
     let split = |shares: (f64, f64), routes: std::ops::Range<usize>| RouteGroup {
         shares: vec![("a".into(), shares.0), ("b".into(), shares.1)],
         routes: routes.map(|n| format!("443 rule {n}")).collect(),
+        outside: Vec::new(),
         sticky: 0,
     };
     let drift = |n: usize| DriftView {

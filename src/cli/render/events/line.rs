@@ -20,6 +20,13 @@ impl EventText {
         Self { tone, mark, message: message.into() }
     }
 
+    /// Returns the text about a process that begins to drive the run. It says the time zone of the lines, once.
+    pub(super) fn driver(owner: &str, pid: u32, tool: &str, style: &Style) -> Self {
+        let zone = style.zone_name();
+        let text = format!("{owner} is driving the run (process {pid}, cutover {tool}); times are in {zone}");
+        Self::new(Tone::Faint, "·", text)
+    }
+
     pub(super) fn line(&self, record: &Record, style: &Style) -> String {
         let mark = if style.unicode { self.mark } else { ascii(self.mark) };
         let time = style.paint(Tone::Faint, &style.time(record.time));

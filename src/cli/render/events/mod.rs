@@ -159,12 +159,10 @@ pub fn event_text(record: &Record, names: &Names, style: &Style) -> Option<Strin
 fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventText> {
     Some(match event {
         Event::Started(s) => EventText::new(Tone::Strong, "▸", started(s, run)),
-        Event::ProcessStarted { owner, pid, tool, .. } => {
-            EventText::new(Tone::Faint, "·", format!("{owner} is driving the run (process {pid}, cutover {tool})"))
-        }
+        Event::ProcessStarted { owner, pid, tool, .. } => EventText::driver(owner, *pid, tool, style),
         Event::StepStarted { step, label, .. } => EventText::new(Tone::Strong, "▸", format!("step {step}  {label}")),
         Event::BindingDone { cluster, binding, result } => {
-            EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {}", result.name()))
+            EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {}", result.text()))
         }
         Event::Intended { writes, .. } => {
             EventText::new(Tone::Faint, "·", format!("writing {}", count(writes.len(), "route")))
@@ -483,6 +481,7 @@ fn wait_text(wait: &Wait, time: impl Fn(Timestamp) -> String) -> String {
     let is_gate = matches!(wait.reason, WaitReason::RaiseGate | WaitReason::MetricGate);
     // A window may be days away, and its message contains the date.
     match wait.until.filter(|_| wait.reason != WaitReason::Window) {
+        Some(until) if wait.reason == WaitReason::Compare => format!("{}, next at {}", wait.message, time(until)),
         // The time-out of the gates, unless the targets need only stay healthy.
         Some(until) if is_gate && !wait.message.ends_with("for a while") => {
             format!("{}; waits until {} at most", wait.message, time(until))

@@ -10,17 +10,27 @@ use crate::domain::run::unresolved::grouped;
 
 impl ReportInput<'_> {
     /// Returns the remarks and the unresolved routes of the run's end.
-    fn ended(&self) -> (&[String], &[String]) {
+    fn ended(&self) -> (Vec<String>, Vec<String>) {
+        let named = |texts: &[String]| texts.iter().map(|text| self.with_plan(text)).collect();
         let last = self.records.iter().rev().find_map(|record| match &record.event {
-            Event::Finished { remarks, unresolved, .. } => Some((remarks.as_slice(), unresolved.as_slice())),
+            Event::Finished { remarks, unresolved, .. } => Some((named(remarks), named(unresolved))),
             _ => None,
         });
         last.filter(|_| self.history.state.finished.is_some()).unwrap_or_default()
     }
 
+    /// Returns a text of the journal whose commands can be typed: those of a rehearsal name the plan, because its run
+    /// cannot be reached.
+    pub(super) fn with_plan(&self, text: &str) -> String {
+        text.replace(&self.history.state.run, &self.view.run)
+    }
+
     /// Returns the result of the run in a few words, and the kind of this result.
     pub(super) fn badge(&self) -> (String, EventKind) {
         let (remarks, left) = self.ended();
+        if left.is_empty() && self.unseen_failures().is_some() {
+            return ("Completed, but requests failed".to_owned(), EventKind::Trouble);
+        }
         let (text, kind) = match self.history.state.finished {
             Some(RunOutcome::Completed) => ("Completed", EventKind::Good),
             Some(RunOutcome::RolledBack) => ("Rolled back", EventKind::Trouble),
@@ -46,16 +56,16 @@ impl ReportInput<'_> {
         let (remarks, left) = self.ended();
         let completed = self.history.state.finished == Some(RunOutcome::Completed);
         let not = if completed { "NOT as planned" } else { "NOT restored" };
-        let left = grouped(left);
+        let left = grouped(&left);
         let routes = left.iter().map(|group| format!("{not}: {}", group.text()));
-        routes.chain(remarks.iter().cloned()).chain(self.unfinished_rollback()).collect()
+        routes.chain(remarks.clone()).chain(self.unfinished_rollback()).chain(self.unseen_failures()).collect()
     }
 
     /// Returns why the last process left an unfinished rollback.
     fn unfinished_rollback(&self) -> Option<String> {
         let rolling_back = self.history.state.finished.is_none() && self.view.phase == Phase::RollingBack;
         let Event::Stopped { reason: StopReason::Stuck, message } = &self.records.last()?.event else { return None };
-        rolling_back.then(|| message.clone())
+        rolling_back.then(|| self.with_plan(message))
     }
 
     /// Returns the sentence about what is left, for the head of the report.
@@ -103,7 +113,7 @@ impl ReportInput<'_> {
         }
     }
 
-    fn is_rehearsal(&self) -> bool {
+    pub(super) fn is_rehearsal(&self) -> bool {
         self.clients.is_some()
     }
 }

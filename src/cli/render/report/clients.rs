@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::{ClientsSeen, EventKind, ReportInput};
-use crate::base::number::percent;
-use crate::domain::run::event::ClientMeasurement;
+use crate::base::number::{count, percent};
+use crate::domain::run::event::{ClientMeasurement, RunOutcome};
+use crate::plan::model::Plan;
 
 /// A row of the table: what clients saw of a step.
 pub(super) struct ClientRow {
@@ -37,7 +38,14 @@ impl ReportInput<'_> {
             0 => "none failed".to_owned(),
             n => format!("{n} failed (no answer, or 5xx)"),
         };
-        Some(format!("The rehearsal's clients sent {} requests; {errors}.", clients.requests))
+        let unseen = self.unseen_failures().map_or_else(String::new, |text| format!(" Completed, but {text}."));
+        Some(format!("The rehearsal's clients sent {} requests; {errors}.{unseen}", clients.requests))
+    }
+
+    /// Says that a completed rehearsal had failed requests; `None` for other endings and for real runs.
+    pub(super) fn unseen_failures(&self) -> Option<String> {
+        let completed = self.history.state.finished == Some(RunOutcome::Completed);
+        self.clients.as_ref().filter(|_| completed)?.unseen_failures(self.plan)
     }
 
     /// Returns an event for each step whose clients saw errors, for each fault that began or ended, and for each fault
@@ -45,23 +53,39 @@ impl ReportInput<'_> {
     pub(super) fn client_errors(&self) -> Vec<(Timestamp, EventKind, String)> {
         let failed = self.clients.iter().flat_map(|c| &c.steps).filter(|(_, m)| m.client_errors > 0);
         let text = |m: &ClientMeasurement| {
-            let during = if m.during.is_step() { format!("in step {}", m.step) } else { m.during.text(m.step) };
-            format!("clients saw {} of {} requests fail {during}", m.client_errors, m.requests)
+            // The errors during the writes and the settle of a step count for the step, but not the requests.
+            let during = if m.during.is_step() {
+                format!("in step {}, its writes and settle included", m.step)
+            } else {
+                m.during.text(m.step)
+            };
+            format!(
+                "clients saw {} fail {during}",
+                count(usize::try_from(m.client_errors).unwrap_or(usize::MAX), "request")
+            )
         };
         let unhappened = self.clients.iter().flat_map(|c| &c.unhappened);
-        let unhappened = unhappened.map(|text| (self.history.time.1, EventKind::Trouble, text.clone()));
+        let unhappened = unhappened.map(|text| (self.history.time.1, EventKind::Summary, text.clone()));
         let faults = self.clients.iter().flat_map(|c| &c.faults);
-        let faults = faults.map(|(at, text)| (*at, EventKind::Plain, text.clone()));
-        failed.map(|(at, m)| (*at, EventKind::Trouble, text(m))).chain(faults).chain(unhappened).collect()
+        let faults = faults.map(|(at, text)| (*at, EventKind::Fault, text.clone()));
+        failed.map(|(at, m)| (*at, EventKind::Summary, text(m))).chain(faults).chain(unhappened).collect()
     }
 }
 
 impl ClientsSeen {
+    /// Says that a completed rehearsal had failed requests, which stopped nothing; `None` without failed requests.
+    pub fn unseen_failures(&self, plan: &Plan) -> Option<String> {
+        let why =
+            if plan.strategy.metrics.is_empty() { "the plan has no metric gate" } else { "no gate stopped the run" };
+        let (errors, requests) = (self.errors, self.requests);
+        (errors > 0).then(|| format!("{errors} of {requests} requests failed, and {why}; see `cutover help gates`"))
+    }
+
     /// Returns the row of all other times, so that the rows add up to all requests.
     fn rest(&self) -> ClientRow {
         let sum = |of: fn(&ClientMeasurement) -> u64| self.steps.iter().map(|(_, m)| of(m)).sum::<u64>();
         ClientRow {
-            step: "other times: start, writes, settle".into(),
+            step: "other times: start, writes, settle (errors of writes and settle: in the row of their step)".into(),
             shares: String::new(),
             requests: self.requests.saturating_sub(sum(|m| m.requests)),
             errors: self.errors.saturating_sub(sum(|m| m.client_errors)),

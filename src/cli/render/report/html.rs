@@ -46,7 +46,9 @@ pub fn html(input: &ReportInput) -> String {
                     section { (all_lines(input)) }
                 }
                 footer {
-                    "Made by cutover " (env!("CARGO_PKG_VERSION")) " from the journal of the run " (state.run) "."
+                    "Made by cutover " (env!("CARGO_PKG_VERSION"))
+                    @if input.is_rehearsal() { " from a rehearsal, which keeps no journal." }
+                    @else { " from the journal of the run " (state.run) "." }
                 }
             }
         }
@@ -117,7 +119,7 @@ fn steps(input: &ReportInput) -> Markup {
             cell("number", began),
             cell("number", took),
             cell(kind.name(), result),
-            ("", html! { @for note in ReportInput::notes(step) { div { (note) } } }),
+            ("", html! { @for note in input.notes(step) { div { (note) } } }),
         ]
     };
     let headings = ["step", "action", "started", "duration", "result", "waits and operators"];

@@ -45,7 +45,7 @@ pub fn markdown(input: &ReportInput) -> String {
 
 fn row(input: &ReportInput, step: &StepHistory) -> String {
     let (began, took) = input.start_and_duration(step);
-    let notes = escape(&ReportInput::notes(step).join("; "));
+    let notes = escape(&input.notes(step).join("; "));
     format!("| {} | {} | {began} | {took} | {} | {notes} |", step.number, escape(&step.label), input.result(step).0)
 }
 

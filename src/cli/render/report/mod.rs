@@ -56,6 +56,8 @@ pub struct ClientsSeen {
     pub unhappened: Vec<String>,
     /// The faults of the scenario that began or ended, as sentences with their times.
     pub faults: Vec<(Timestamp, String)>,
+    /// All requests so far and those of them that failed, at times of the run.
+    pub totals: Vec<(Timestamp, u64, u64)>,
 }
 
 /// The kind of an event, which determines the mark of the event in the report.
@@ -64,6 +66,10 @@ enum EventKind {
     Good,
     Person,
     Trouble,
+    /// A fault of a rehearsal's scenario.
+    Fault,
+    /// A problem that a longer time had, so that it has no mark at a moment.
+    Summary,
     Plain,
 }
 
@@ -72,7 +78,8 @@ impl EventKind {
         match self {
             Self::Good => "good",
             Self::Person => "person",
-            Self::Trouble => "trouble",
+            Self::Trouble | Self::Summary => "trouble",
+            Self::Fault => "fault",
             Self::Plain => "plain",
         }
     }
@@ -137,7 +144,7 @@ impl<'a> ReportInput<'a> {
                 self.state_text()
             ),
         };
-        format!("{began} {}{}", self.shares_text(), self.left_text())
+        format!("{} {}{}", self.with_plan(&began), self.shares_text(), self.left_text())
     }
 
     fn state_text(&self) -> String {
@@ -154,7 +161,7 @@ impl<'a> ReportInput<'a> {
             if shares.is_empty() {
                 format!("{routes} without traffic to the plan's groups")
             } else {
-                format!("{routes} at {shares}")
+                format!("{routes} at {shares}{}", split.outside_text())
             }
         };
         let splits: Vec<_> = self.view.traffic.iter().map(split).collect();
@@ -241,11 +248,11 @@ impl<'a> ReportInput<'a> {
     }
 
     /// Returns the waits of a step, without settle and bake, and the operator actions during the step.
-    fn notes(step: &StepHistory) -> Vec<String> {
+    fn notes(&self, step: &StepHistory) -> Vec<String> {
         let is_shown = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
         let waited = step.waits.iter().filter(|(reason, _, time)| is_shown(reason) && *time > SignedDuration::ZERO);
         waited
-            .map(|(_, message, time)| format!("{message} ({})", format_elapsed(*time)))
+            .map(|(_, message, time)| format!("{} ({})", self.with_plan(message), format_elapsed(*time)))
             .chain(step.operator_actions.iter().cloned())
             .collect()
     }

@@ -238,7 +238,7 @@ fn the_errors_of_a_rehearsals_clients_are_in_its_report() {
     let input = ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(Some(clients));
     for text in [html(&input), markdown(&input)] {
         assert!(text.contains("clients sent 6000 requests; 33 failed (no answer, or 5xx)."), "{text}");
-        assert!(text.contains("clients saw 31 of 5000 requests fail in step 2"), "{text}");
+        assert!(text.contains("clients saw 31 requests fail in step 2, its writes and settle included"), "{text}");
     }
     assert!(html(&input).contains("b 1.2 % (plan 1)"), "the table of the steps");
 }
@@ -268,4 +268,98 @@ fn a_rollback_that_leaves_clients_or_routes_behind_says_so_at_the_head() {
     assert_eq!(badge, "Rolled back, but some clients are not back");
     assert!([page, ticket].iter().all(|text| text.matches("lients with a cookie stay on b").count() >= 3));
     assert_eq!(ended(&[], &[]).0, "Rolled back");
+}
+
+/// The records of a run, with everything after 14:03 two hours later.
+fn late(records: Vec<Record>) -> Vec<Record> {
+    let later = |r: Record| {
+        let seconds = r.time.duration_since(at(0)).as_secs();
+        (if seconds > 60 { seconds + 7200 } else { seconds }, r.event)
+    };
+    super::super::fixture::records(records.into_iter().map(later).collect())
+}
+
+/// Returns the second chart of a page.
+fn incident(page: &str) -> &str {
+    let at = page.find("The incident, enlarged").expect("a second chart");
+    &page[at..at + page[at..].find("What happened").expect("the next section")]
+}
+
+/// Tests a bug: the enlarged incident began after the fault, did not mark it, and had no failed requests.
+#[test]
+fn the_incident_of_a_rehearsal_begins_with_its_fault_and_shows_failed_requests() {
+    let records = late(rolled_back(""));
+    let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
+    let fault = "scenario: fault 1 (line 6) begins: kill {cluster: to}".to_owned();
+    let clients = ClientsSeen {
+        requests: 1000,
+        errors: 80,
+        faults: vec![(at(7200), fault)],
+        totals: vec![(at(0), 0, 0), (at(7200), 600, 0), (at(7230), 700, 25), (at(7415), 1000, 80)],
+        ..ClientsSeen::default()
+    };
+    let input = ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(Some(clients));
+    let page = html(&input);
+    let incident = incident(&page);
+    assert!(incident.contains("class=\"mark fault\"") && incident.contains("begins: kill"), "{incident}");
+    assert!(incident.contains("16:02:00 – 16:02:30: 25 of 100 requests failed"), "{incident}");
+    assert!(incident.contains("25 %") && legend(&page).contains("fault of the scenario"), "{page}");
+    let first = incident.find("class=\"times\"").map(|at| &incident[at..]).expect("times");
+    assert!(first.contains("<span>16:00:"), "the margin before the fault: {first}");
+}
+
+/// Tests a bug: a run in which nothing went wrong had an enlarged incident.
+#[test]
+fn a_rollback_on_request_without_a_problem_is_no_incident() {
+    let mut events: Vec<_> = until_bake();
+    events.push((
+        7400,
+        Event::RollbackStarted {
+            cause: "aborted".into(),
+            by: "bob@pc".into(),
+            trigger: Trigger::Operator,
+            to_step: None,
+            force: false,
+            break_stickiness: false,
+            request: None,
+        },
+    ));
+    assert!(!with_report(&records(events), html).contains("The incident, enlarged"));
+}
+
+/// Tests a bug: a rehearsal in which requests failed while no gate saw it ended as a plain success.
+#[test]
+fn a_completed_rehearsal_with_failed_requests_is_no_plain_success() {
+    let mut events = until_bake();
+    let promoted = |step| Event::Promoted { step, full: true, by: "bob@pc".into(), request: None };
+    events.push((70, promoted(3)));
+    let mut records = records(events);
+    let plan = plan();
+    let mut history = History::of(&plan, &records).expect("legal").expect("records");
+    history.state.finished = Some(RunOutcome::Completed);
+    let run = records[0].run.clone();
+    records.push(Record::new(
+        99,
+        at(80),
+        run.clone(),
+        Event::Finished {
+            outcome: RunOutcome::Completed,
+            remarks: vec![format!("443 rule 3: deleted: cutover resume {run} --keep-live")],
+            unresolved: Vec::new(),
+            accepted: Vec::new(),
+            notes: Vec::new(),
+        },
+    ));
+    let seen = |errors| Some(ClientsSeen { requests: 1000, errors, ..ClientsSeen::default() });
+    let report = |errors| ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(seen(errors));
+    let failed = report(80);
+    let says = "80 of 1000 requests failed, and the plan has no metric gate; see `cutover help gates`";
+    assert_eq!(failed.badge(), ("Completed, but requests failed".to_owned(), EventKind::Trouble));
+    assert!(failed.actions().iter().any(|action| action == says), "{:?}", failed.actions());
+    assert!(failed.clients_text().is_some_and(|text| text.contains(says)));
+    assert!(markdown(&failed).contains("80 of 1000 requests failed"));
+    assert_eq!(report(0).badge(), ("Completed".to_owned(), EventKind::Good));
+    let command = format!("cutover resume {} --keep-live", plan_argument(&plan));
+    assert!(failed.actions().iter().any(|action| action.contains(&command)), "{:?}", failed.actions());
+    assert!(!failed.verdict().contains(&run) && !html(&failed).contains("from the journal of the run"));
 }

@@ -30,6 +30,7 @@ fn all_sections(view: &RunView, style: &Style) -> Vec<Section> {
     all.extend(sections(view, style, true));
     all.push(("continue", continue_commands(view)));
     all.push(("roll back", rollback_commands(view)));
+    all.push(("next", commands_after_end(view)));
     all.retain(|(_, lines)| !lines.is_empty());
     all
 }
@@ -51,21 +52,26 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
         ("guard", guard),
         ("continue", continue_commands(view)),
         ("roll back", rollback_commands(view)),
-        ("next", commands_after_rollback(view)),
+        ("next", commands_after_end(view)),
     ];
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&wrapped(all, style), style)
 }
 
-/// Returns what an operator types after a rollback that nobody asked for.
-fn commands_after_rollback(view: &RunView) -> Vec<String> {
-    if view.outcome != Some(RunOutcome::RolledBack) || view.without_journal.is_some() {
-        return Vec::new();
+/// Returns what an operator types after the end of a run, beside a rollback.
+fn commands_after_end(view: &RunView) -> Vec<String> {
+    let report = || format!("cutover report {}   # a page: what happened, and why", view.run);
+    match view.outcome {
+        _ if view.without_journal.is_some() || view.retired || view.aborted_to.is_some() => Vec::new(),
+        None => Vec::new(),
+        Some(RunOutcome::Completed) => {
+            vec![format!("cutover finalize {}   # may the old cluster go?", view.run)]
+        }
+        Some(RunOutcome::RolledBack) => {
+            vec![report(), "cutover run PLAN   # a new run, when the cause is gone".to_owned()]
+        }
+        Some(RunOutcome::Aborted) => vec![report(), "cutover run PLAN   # a new run".to_owned()],
     }
-    vec![
-        format!("cutover report {}   # a page: what happened, and why", view.run),
-        "cutover run PLAN   # a new run, when the cause is gone".to_owned(),
-    ]
 }
 
 /// The guard of a run whose load balancer another run has taken over.
@@ -187,6 +193,9 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     };
     if unguarded(view) && view.frozen.is_none() && view.paused.is_none() {
         commands.insert(0, command("resume", "", ""));
+    }
+    if view.frozen.is_none() && view.waits.iter().any(|wait| wait.reason == WaitReason::Compare) {
+        commands.push("cutover compare PLAN   # what differs now; the run compares again by itself".to_owned());
     }
     if view.frozen.is_none() && view.waits.iter().any(|wait| wait.reason == WaitReason::Window) {
         commands.push(command("resume", " --ignore-hours REASON", "start this step outside of the plan's hours"));

@@ -401,3 +401,96 @@ fn the_reason_of_unused_targets_is_wrapped_at_words_and_says_unused_once() {
     assert_fits(&shown, 80);
     assert_eq!(shown.matches("unused").count(), 1, "{shown}");
 }
+
+/// The words of a gate in a run with these events, seven steps, and the gates of the metric plan.
+fn words_of(plan: &crate::plan::model::Plan, gate: &str, events: Vec<(i64, Event)>) -> String {
+    let view = RunView::of(plan, &state(events), None, &[], at(400));
+    view.gates.iter().find(|other| other.gate == gate).map(GateView::words).expect("the gate")
+}
+
+/// Tests a bug: a gate of an earlier step that had passed was "not asked yet".
+#[test]
+fn a_gate_of_an_earlier_step_keeps_its_verdict() {
+    let mut plan = rich_plan();
+    let gate = plan.strategy.metrics.iter_mut().find(|gate| !gate.guard).expect("a gate that does not guard");
+    gate.scope = crate::plan::model::metric::GateScope::Step(2);
+    let name = gate.name.clone();
+    assert_eq!(words_of(&plan, &name, until_bake()), "was not asked in step 2, to which it applied");
+    let mut events = until_bake();
+    let settled = events.iter().position(|(_, event)| matches!(event, Event::Settled { .. })).expect("settled");
+    let passed = Event::VerdictChanged {
+        gate: name.clone(),
+        verdict: GateResult::Pass,
+        why: "responded with status 200".into(),
+        dry_run: false,
+    };
+    events.insert(settled, (12, passed));
+    assert_eq!(words_of(&plan, &name, events), "passed in step 2, to which it applied");
+}
+
+/// Tests a bug: after an abort the share gate compared a measurement of the old shares with the new ones.
+#[test]
+fn a_share_gate_compares_nothing_after_a_rollback() {
+    let plan = rich_plan();
+    let share = |gate: &&crate::plan::model::metric::MetricGate| {
+        matches!(gate.condition, crate::plan::model::metric::GateCondition::Share { .. })
+    };
+    let name = plan.strategy.metrics.iter().find(share).expect("a share gate").name.clone();
+    let count = |requests| RequestCount { requests, errors: 0 };
+    let mut events = until_bake();
+    let seen = MeasuredValue::Counts { old: count(9300), new: count(660) };
+    let measurement = Measurement { from: at(60), to: at(120), seen };
+    events.push((120, Event::GateMeasured { gate: name.clone(), measurement }));
+    let why = "b got 6.6 % of 9960 requests; the written share is 5.0 %".to_owned();
+    events.push((120, Event::VerdictChanged { gate: name.clone(), verdict: GateResult::Pass, why, dry_run: false }));
+    events.push((
+        130,
+        Event::RollbackStarted {
+            cause: "aborted".into(),
+            by: "bob@pc".into(),
+            trigger: Trigger::Operator,
+            to_step: None,
+            force: false,
+            break_stickiness: false,
+            request: None,
+        },
+    ));
+    assert_eq!(words_of(&plan, &name, events), "passes: measured before the rollback, at the shares of that time");
+}
+
+/// Tests a bug: the shares 70, 30 and 30 of three groups were shown as 70 % and 30 %.
+#[test]
+fn shares_beside_a_third_group_are_those_of_the_plans_part() {
+    let live = crate::domain::fixture::forward(&[("webapp-a", 70), ("webapp-b", 30), ("webapp-default", 30)]);
+    let mut events = until_bake();
+    events.push((70, drifted(&ids()[1], weights(99, 1), Some(live))));
+    let view = RunView::of(&plan(), &state(events), None, &[], at(72));
+    let text = text(&view, &Style::plain());
+    let line = text.lines().find(|line| line.contains("b 30 %")).expect("the drifted route");
+    assert!(line.ends_with("b 30 % of the plan's part, 76.92 % of the requests; webapp-default 23.08 %"), "{line}");
+    assert_eq!(text.matches("of the plan's part").count(), 1, "the other routes have no third group: {text}");
+}
+
+/// Tests a bug: a completed run did not name `finalize`, and `status` of a run that was rolled back named nothing.
+#[test]
+fn a_finished_run_says_what_is_next() {
+    let with = |outcome| RunView { outcome: Some(outcome), guard: Guard::Over, ..baking() };
+    let next = |outcome| text(&with(outcome), &Style::plain());
+    let run = baking().run;
+    for text in [next(RunOutcome::Completed), final_lines(&with(RunOutcome::Completed), &Style::plain()).join("\n")] {
+        assert!(text.contains(&format!("cutover finalize {run}   # may the old cluster go?")), "{text}");
+    }
+    for outcome in [RunOutcome::RolledBack, RunOutcome::Aborted] {
+        let text = next(outcome);
+        assert!(text.contains(&format!("cutover report {run}")) && text.contains("cutover run PLAN"), "{text}");
+    }
+}
+
+#[test]
+fn a_run_held_by_the_compare_gate_names_the_comparison() {
+    let message = "gate compare holds: CUT120 Deployment shop/checkout; compared again every 5m".to_owned();
+    let wait = Wait { reason: WaitReason::Compare, message, until: None };
+    let view = RunView { waits: vec![wait], ..baking() };
+    let text = text(&view, &Style::plain());
+    assert!(text.contains("cutover compare PLAN   # what differs now; the run compares again by itself"), "{text}");
+}

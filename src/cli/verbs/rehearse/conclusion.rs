@@ -25,8 +25,16 @@ fn without_command(reason: &str) -> &str {
 /// The longest reason, in characters. The lines above have the whole reason.
 const MAX_REASON: usize = 240;
 
-/// Returns the lines. `page` is where the report was written; `None`: nowhere.
-pub fn lines(ending: &Ending, view: &RunView, plan: &Plan, page: Option<&Path>, style: &Style) -> Vec<String> {
+/// Returns the lines. `unseen`: requests failed and stopped nothing. `page` is where the report was written; `None`:
+/// nowhere.
+pub fn lines(
+    ending: &Ending,
+    view: &RunView,
+    plan: &Plan,
+    unseen: Option<&str>,
+    page: Option<&Path>,
+    style: &Style,
+) -> Vec<String> {
     let reason = match ending {
         Ending::Stopped(_, message)
             if view.phase == Phase::RollingBack || (view.frozen.is_none() && view.paused.is_none()) =>
@@ -35,8 +43,9 @@ pub fn lines(ending: &Ending, view: &RunView, plan: &Plan, page: Option<&Path>, 
         }
         Ending::Finished { .. } | Ending::Stopped(..) => state_line(view, style).1,
     };
+    let but = unseen.map_or_else(String::new, |text| format!(", but {text}"));
     let mut lines = vec![format!(
-        "the rehearsal ended with exit {}: {}",
+        "the rehearsal ended with exit {}: {}{but}",
         exit_of(ending).code(),
         line(without_command(&reason), MAX_REASON)
     )];

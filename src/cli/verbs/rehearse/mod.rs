@@ -22,7 +22,7 @@ use crate::app::surface::Surface;
 use crate::app::telemetry::Telemetry;
 use crate::app::view::{RunView, WayBackView};
 use crate::app::{drive, find};
-use crate::cli::args::{Global, MetricOptions, help_text, value};
+use crate::cli::args::{Global, MetricOptions, Output, help_text, value};
 use crate::cli::render::check;
 use crate::cli::render::style::Style;
 use crate::cli::render::wrap::wrap_below;
@@ -175,7 +175,10 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     if finished {
         lab.linger().await;
     }
-    rehearsal.conclude(finished);
+    let unseen = rehearsal.conclude(finished);
+    if let Some(message) = unseen.clone().filter(|_| global.output == Output::Json) {
+        rehearsal.report(message);
+    }
     let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let way_back = rehearsal.way_back();
     let page = match &args.report {
@@ -187,7 +190,8 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     };
     let shown = view_at_the_end(plan, &records, way_back)?;
     let style = Style { width: term::error_columns(), ..term::style_err(global.color) };
-    let conclusion = conclusion::lines(&run_end, &shown, plan, page.as_deref(), &style).join("\n");
+    let conclusion = conclusion::lines(&run_end, &shown, plan, unseen.as_deref(), page.as_deref(), &style);
+    let conclusion = conclusion.join("\n");
     term::print_error(&wrap_below(&conclusion, style.width).join("\n"));
     telemetry.finish().await;
     Ok(drive::exit_of(&run_end))

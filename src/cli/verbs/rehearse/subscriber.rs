@@ -41,6 +41,8 @@ pub struct RehearsalSubscriber<'a> {
     /// The messages of the lab about its faults that were reported.
     faults: Vec<(Timestamp, String)>,
     unhappened: Vec<String>,
+    /// All requests and the failed ones, at times of the run.
+    totals: Vec<(Timestamp, u64, u64)>,
     /// The healthy targets of the way back at the last observation.
     way_back: Vec<WayBackView>,
 }
@@ -62,6 +64,7 @@ impl<'a> RehearsalSubscriber<'a> {
             measured: Vec::new(),
             faults: Vec::new(),
             unhappened: Vec::new(),
+            totals: Vec::new(),
             way_back: Vec::new(),
         }
     }
@@ -74,7 +77,14 @@ impl<'a> RehearsalSubscriber<'a> {
     /// Returns what the clients saw, and which faults never happened.
     pub fn into_seen(self) -> ClientsSeen {
         let (requests, errors) = self.lab.client_totals();
-        ClientsSeen { steps: self.measured, requests, errors, faults: self.faults, unhappened: self.unhappened }
+        ClientsSeen {
+            steps: self.measured,
+            requests,
+            errors,
+            faults: self.faults,
+            unhappened: self.unhappened,
+            totals: self.totals,
+        }
     }
 
     /// Returns the healthy targets of the way back at the last observation.
@@ -82,8 +92,9 @@ impl<'a> RehearsalSubscriber<'a> {
         self.way_back.clone()
     }
 
-    /// Measures what clients saw after the end of the run, and reports the faults that never happened.
-    pub fn conclude(&mut self, finished: bool) {
+    /// Measures what clients saw after the end of the run, and reports the faults that never happened. Returns the
+    /// sentence about failed requests that stopped nothing, if the run completed with such requests.
+    pub fn conclude(&mut self, finished: bool) -> Option<String> {
         self.report_faults();
         let now = self.lab.clock.now();
         if finished {
@@ -96,6 +107,15 @@ impl<'a> RehearsalSubscriber<'a> {
             let event = Event::Notice { message, refused: None, request: None };
             self.inner.record(&Record::new(0, now, self.run.clone(), event));
         }
+        let (requests, errors) = self.lab.client_totals();
+        let clients = ClientsSeen { requests, errors, ..ClientsSeen::default() };
+        clients.unseen_failures(&self.lab.plan).filter(|_| finished && !self.rolling_back)
+    }
+
+    /// Reports a sentence as a record, for output that has no last lines.
+    pub fn report(&mut self, message: String) {
+        let event = Event::Notice { message, refused: None, request: None };
+        self.inner.record(&Record::new(0, self.lab.clock.now(), self.run.clone(), event));
     }
 
     /// Records a measurement of the clients, and forwards it.
@@ -114,6 +134,14 @@ impl<'a> RehearsalSubscriber<'a> {
             self.faults.push((at, message.clone()));
             let event = Event::Notice { message, refused: None, request: None };
             self.inner.record(&Record::new(0, at, self.run.clone(), event));
+        }
+    }
+
+    /// Reads the counters of the clients, for the picture of the report.
+    fn count_requests(&mut self) {
+        let (now, (requests, errors)) = (self.lab.clock.now(), self.lab.client_totals());
+        if self.totals.last().is_none_or(|(at, ..)| *at < now) {
+            self.totals.push((now, requests, errors));
         }
     }
 
@@ -139,6 +167,7 @@ impl<'a> RehearsalSubscriber<'a> {
 impl Subscriber for RehearsalSubscriber<'_> {
     fn record(&mut self, record: &Record) {
         self.report_faults();
+        self.count_requests();
         let measured = self.lab.on_event(&record.event);
         self.report_clients(record.time, measured);
         match &record.event {
@@ -160,6 +189,7 @@ impl Subscriber for RehearsalSubscriber<'_> {
 
     fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         self.report_faults();
+        self.count_requests();
         self.way_back = way_back(state, watch).into_iter().map(WayBackView::from).collect();
         self.approve(state, now);
         self.send_scenario_requests();

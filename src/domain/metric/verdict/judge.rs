@@ -88,9 +88,9 @@ pub fn judge_error_rates(
     }
     let (evidence, needed) = (rates.evidence(), (1.0 / rule.alpha).ln());
     if evidence >= needed && rates.bad >= MIN_BAD_WINDOWS {
-        let odds = evidence.min(20.0).exp();
+        let odds = odds_text(evidence);
         return Verdict::fail(format!(
-            "{rates_text}: more than {} times the old error rate with odds of {odds:.0} to 1, in {} bad windows",
+            "{rates_text}: more than {} times the old error rate with odds of {odds} to 1, in {} bad windows",
             rule.ratio, rates.bad
         ));
     }
@@ -121,6 +121,15 @@ pub fn judge_error_rates(
     } else {
         Verdict::hold(format!("{rates_text}: {bounds}"))
     }
+}
+
+/// The highest odds that a message names, as a power of ten.
+const MOST_ODDS: i32 = 6;
+
+/// Returns the odds for a logarithm of evidence; of very high odds only that they are higher than a million.
+fn odds_text(evidence: f64) -> String {
+    let (odds, most) = (evidence.exp(), 10_f64.powi(MOST_ODDS));
+    if odds > most { "more than a million".to_owned() } else { format!("{odds:.0}") }
 }
 
 /// Returns the sum of the latest windows that together have [`FLOOR_REQUESTS`] requests to the new cluster, if more
@@ -239,6 +248,9 @@ mod tests {
         assert_verdict(&[((54, 0), (6, 0)); 20], GateResult::Hold, "are allowed");
         assert_verdict(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points higher");
         assert_verdict(&[((540, 5), (60, 6)); 5], GateResult::Fail, "to 1, in 5 bad windows");
+        // Tests a bug: the highest odds of a computation were shown as a measured number.
+        let most = "with odds of more than a million to 1";
+        assert_verdict(&[((5400, 0), (600, 200)); 5], GateResult::Fail, most);
         assert_verdict(
             &[((540, 5), (60, 0)), ((540, 5), (60, 40))],
             GateResult::Fail,

@@ -38,6 +38,15 @@ pub enum BindResult {
 }
 
 impl BindResult {
+    /// Returns the result in words for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Applied => "written",
+            Self::Already => "exists already, nothing was written",
+            Self::Verified => "verified",
+        }
+    }
+
     /// Returns the name in the journal and in messages.
     pub fn name(self) -> String {
         word(&self)

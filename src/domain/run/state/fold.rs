@@ -75,6 +75,7 @@ impl State {
             accepted_newcomers: BTreeSet::new(),
             shares_since: record.time,
             gates: BTreeMap::new(),
+            last_verdicts: BTreeMap::new(),
             comparison: None,
             raises_compared_since: record.time,
             handled_bindings: BTreeSet::new(),
@@ -116,6 +117,7 @@ impl State {
             }
             Event::VerdictChanged { gate, verdict: call, .. } => {
                 self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call);
+                self.last_verdicts.insert(gate.clone(), *call);
             }
             Event::Compared(comparison) => self.record_comparison(time, comparison),
             Event::StepDone { step } => {

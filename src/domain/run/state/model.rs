@@ -100,6 +100,8 @@ pub struct State {
     pub shares_since: Timestamp,
     /// The measurements and verdicts of metric gates for the current shares, by the name of the gate.
     pub gates: BTreeMap<String, GateHistory>,
+    /// The last recorded verdicts of the metric gates for any shares, by the name of the gate.
+    pub last_verdicts: BTreeMap<String, GateResult>,
     /// The last verdict of the compare gate.
     pub comparison: Option<Comparison>,
     /// The time since which the compare gate allows raises, if it does. While it holds a step, the time limit of the

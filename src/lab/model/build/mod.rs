@@ -7,6 +7,7 @@ mod listeners;
 mod managed;
 pub(super) mod platform;
 mod settings;
+mod weights;
 
 pub(super) use settings::cluster_name;
 
@@ -42,6 +43,7 @@ impl World {
         ScenarioError::all(settings.check())?;
         let mut world = Self::empty(plan, scenario, seed, start);
         let entries = world.build_balancers_and_groups(&settings);
+        ScenarioError::all(world.check_weights(&settings))?;
         world.build_listeners(&settings, &entries)?;
         world.rule_index =
             world.routes.iter().enumerate().rev().map(|(index, r)| (r.rule_arn.clone(), index)).collect();

@@ -1,5 +1,5 @@
-//! The marks above a chart: the starts of steps, problems and operator actions. Marks that would overlap on a narrow page
-//! are joined.
+//! The marks above a chart: the starts of steps, problems, operator actions and the faults of a scenario. Marks that
+//! would overlap on a narrow page are joined; faults have a line of their own.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -61,16 +61,19 @@ pub(super) fn marks(input: &ReportInput, span: Span) -> Markup {
         let at = step.time.0.filter(|at| span.contains(*at))?;
         Some(mark(at, EventKind::Plain, step.number, format!("step {}, {}", step.number, step.label)))
     });
-    let dots = input
-        .important_events()
-        .into_iter()
-        .filter(|(at, kind, _)| matches!(kind, EventKind::Trouble | EventKind::Person) && span.contains(*at));
-    let dots = dots.map(|(at, kind, text)| mark(at, kind, 0, text));
+    let dots = |kinds: &'static [EventKind]| {
+        let events = input.important_events().into_iter();
+        let shown = events.filter(move |(at, kind, _)| kinds.contains(kind) && span.contains(*at));
+        shown.map(|(at, kind, text)| mark(at, kind, 0, text))
+    };
     html! {
         @for step in apart(steps) {
             span.step style=(left(step.x)) title=(step.title) { (step.label()) }
         }
-        @for dot in apart(dots) {
+        @for dot in apart(dots(&[EventKind::Trouble, EventKind::Person])) {
+            span class={ "mark " (dot.kind.name()) } style=(left(dot.x)) title=(dot.title) {}
+        }
+        @for dot in apart(dots(&[EventKind::Fault])) {
             span class={ "mark " (dot.kind.name()) } style=(left(dot.x)) title=(dot.title) {}
         }
     }

@@ -1,5 +1,6 @@
-//! The charts of a report: the shares over time, the health below them, and marks for steps and events; a second one
-//! enlarges an incident. The shapes are stretched to the width of the page, so texts are beside them, not inside.
+//! The charts of a report: the shares over time, below them the health and a rehearsal's failed requests, and marks for
+//! steps and events; a second one enlarges an incident. The shapes are stretched to the width of the page, so texts are
+//! beside them, not inside.
 
 mod marks;
 mod span;
@@ -15,6 +16,8 @@ use span::{Span, round};
 
 /// The height of a row in its own units.
 const HEIGHT: f64 = 100.0;
+/// The lowest block of failed requests, so that one failure is visible.
+const MIN_HEIGHT: f64 = 6.0;
 /// The number of colors; further clusters share the last one.
 const COLORS: usize = 4;
 
@@ -65,6 +68,12 @@ fn picture(input: &ReportInput, span: Span) -> Markup {
                     div.plot.health { (row(&targets(input, span, cluster))) div.scale { (max_targets(input, cluster)) } }
                 }
             }
+            @if let Some((blocks, most)) = failures(input, span) {
+                div.row {
+                    div.name { "failed requests" }
+                    div.plot.failures { (row(&blocks)) div.scale { (percent(most)) " %" } }
+                }
+            }
             div.times { @for part in 0..=3 { span { (input.time(span.part(part, 3))) } } }
         }
     }
@@ -81,6 +90,9 @@ fn legend(input: &ReportInput) -> Markup {
             }
             @for (class, name, _) in states { span.key { i class={ "fill " (class) } {} (name) } }
             span.key { i.fill.trouble {} "problem" } span.key { i.fill.person {} "operator" }
+            @if input.clients.as_ref().is_some_and(|c| !c.faults.is_empty()) {
+                span.key { i.fill.fault {} "fault of the scenario" }
+            }
             span.key { "numbers: steps; times: " (input.zone()) }
         }
     }
@@ -151,6 +163,23 @@ fn targets(input: &ReportInput, span: Span, cluster: &str) -> Vec<Block> {
         })
     };
     span.blocks(points).into_iter().flat_map(stack).filter(|b| b.y.1 > b.y.0).collect()
+}
+
+/// Returns the failed part of the clients' requests over time and its highest value in this span, in percent; `None`
+/// without failed requests in the whole rehearsal.
+#[allow(clippy::cast_precision_loss)] // numbers of requests
+fn failures(input: &ReportInput, span: Span) -> Option<(Vec<Block>, f64)> {
+    let clients = input.clients.as_ref().filter(|clients| clients.errors > 0)?;
+    let parts: Vec<_> = span.differences(&clients.totals).into_iter().filter(|(_, _, failed)| *failed > 0).collect();
+    let rate = |requests: u64, failed: u64| (failed as f64 / requests.max(failed) as f64) * HEIGHT;
+    let most = parts.iter().map(|(_, requests, failed)| rate(*requests, *failed)).fold(0.0, f64::max);
+    let block = |(part, requests, failed): (Span, u64, u64)| Block {
+        x: (span.x(part.from), span.x(part.to)),
+        y: (0.0, (rate(requests, failed) / most * HEIGHT).max(MIN_HEIGHT)),
+        class: "failed".into(),
+        title: format!("{} – {}: {failed} of {requests} requests failed", input.time(part.from), input.time(part.to)),
+    };
+    Some((parts.into_iter().map(block).collect(), most))
 }
 
 /// Returns the highest number of targets that the groups of a cluster had, in any state.

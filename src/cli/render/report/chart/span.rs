@@ -30,25 +30,36 @@ impl Span {
         Self { from: input.history.time.0, to: input.history.time.1 }
     }
 
-    /// Returns the last incident, if it is only a small part of the run: from the first sign of the problem to its end.
+    /// Returns the incident, if it is only a small part of the run: from the fault or the first sign of the problem to
+    /// the end of the rollback, or to the freeze. `None` if nothing went wrong: a run without rollback and freeze, and
+    /// a rollback that an operator requested without a problem before it.
     pub fn incident(input: &ReportInput) -> Option<Self> {
-        let whole = Self::whole(input);
-        let problems: Vec<_> =
-            input.important_events().into_iter().filter(|e| e.1 == EventKind::Trouble).map(|e| e.0).collect();
-        let rollback = input.records.iter().find_map(|record| {
-            matches!(record.event, Event::RollbackStarted { .. } | Event::RampStarted { .. }).then_some(record.time)
-        });
-        // A run that stays frozen ends long after its problem.
-        let frozen = input.records.iter().rev().find(|record| matches!(record.event, Event::Frozen { .. }));
-        let pivot = rollback.or(frozen.map(|record| record.time)).or(problems.last().copied())?;
+        let (pivot, last) = consequence(input)?;
+        let events = input.important_events();
+        let before = |wanted: EventKind| {
+            let of_kind = events.iter().filter(move |(at, kind, _)| *kind == wanted && *at <= pivot);
+            of_kind.map(|(at, ..)| *at).rev()
+        };
         let near = |first: Timestamp, at: Timestamp| if first.duration_since(at) <= INCIDENT_GAP { at } else { first };
-        let first = problems.iter().rev().filter(|at| **at <= pivot).fold(pivot, |first, at| near(first, *at));
-        let first = losses(input).into_iter().rev().filter(|at| *at <= first).fold(first, near);
-        let last = if rollback.is_some() { whole.to } else { pivot };
+        let sign = before(EventKind::Trouble).fold(pivot, near);
+        let sign = losses(input).into_iter().rev().filter(|at| *at <= sign).fold(sign, near);
+        let fault = before(EventKind::Fault).find(|at| *at <= sign);
+        let is_requested = before(EventKind::Person).any(|at| at == pivot);
+        if is_requested && sign == pivot && fault.is_none() {
+            return None;
+        }
+        // A fault long before the problem may have nothing to do with it.
+        let spans = [fault.unwrap_or(sign), sign].map(|first| Self::around(input, first, last));
+        let whole = Self::whole(input);
+        spans.into_iter().find(|span| span.length() * SMALL_PART <= whole.length())
+    }
+
+    /// Returns the time from `first` to `last` with some time around it.
+    fn around(input: &ReportInput, first: Timestamp, last: Timestamp) -> Self {
+        let whole = Self::whole(input);
         let margin = MARGIN.max(last.duration_since(first) / 3);
         let from = first.checked_sub(margin).map_or(whole.from, |at| at.max(whole.from));
-        let span = Self { from, to: last.checked_add(margin).map_or(whole.to, |at| at.min(whole.to)) };
-        (span.length() * SMALL_PART <= whole.length()).then_some(span)
+        Self { from, to: last.checked_add(margin).map_or(whole.to, |at| at.min(whole.to)) }
     }
 
     fn length(self) -> SignedDuration {
@@ -73,6 +84,21 @@ impl Span {
         Timestamp::from_millisecond(from + (to - from) * part / parts).unwrap_or(self.from)
     }
 
+    /// Returns the differences of two running totals, each with its time. Times too short to be visible are joined.
+    pub fn differences(self, totals: &[(Timestamp, u64, u64)]) -> Vec<(Self, u64, u64)> {
+        let mut kept: Vec<(Timestamp, u64, u64)> = Vec::new();
+        for total in totals.iter().filter(|(at, ..)| self.contains(*at)) {
+            if kept.last().is_none_or(|last| self.x(total.0) - self.x(last.0) >= MIN_DISTANCE) {
+                kept.push(*total);
+            }
+        }
+        let pairs = kept.iter().zip(kept.iter().skip(1));
+        let part = |(a, b): (&(Timestamp, u64, u64), &(Timestamp, u64, u64))| {
+            (Self { from: a.0, to: b.0 }, b.1.saturating_sub(a.1), b.2.saturating_sub(a.2))
+        };
+        pairs.map(part).collect()
+    }
+
     /// Returns each point with its time until the next one, as far as it is in this span. Points too close to be visible are
     /// dropped.
     pub fn blocks<T: Clone>(self, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Self, T)> {
@@ -88,6 +114,22 @@ impl Span {
         let ends = kept.iter().skip(1).map(|(at, _)| *at).chain([self.to]).collect::<Vec<_>>();
         kept.into_iter().zip(ends).map(|((from, point), to)| (Self { from, to }, point)).collect()
     }
+}
+
+/// Returns when the run reacted to an incident, and when that was over: the rollback and its end, or the last freeze.
+fn consequence(input: &ReportInput) -> Option<(Timestamp, Timestamp)> {
+    let rollback = input
+        .records
+        .iter()
+        .position(|record| matches!(record.event, Event::RollbackStarted { .. } | Event::RampStarted { .. }));
+    if let Some(place) = rollback {
+        let mut rest = input.records[place..].iter();
+        let end = rest.find(|record| matches!(record.event, Event::Finished { .. }));
+        return Some((input.records[place].time, end.map_or(input.history.time.1, |record| record.time)));
+    }
+    let frozen = input.records.iter().rev().find(|record| matches!(record.event, Event::Frozen { .. }))?;
+    // A run that stays frozen ends long after its problem.
+    Some((frozen.time, frozen.time))
 }
 
 /// Returns when a cluster lost healthy targets.
