@@ -113,6 +113,7 @@ codes! {
         CUT038 Error "a notification has no target, more than one, or no events";
         CUT039 Error "a hook or a command lacks a field, or has too many";
         CUT200 Error "a workload has both `service` and `services`";
+        CUT201 Error "a route has no load balancer, or more than one";
     }
     Preflight {
         CUT040 Error "a selector does not match exactly one load balancer";

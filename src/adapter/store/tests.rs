@@ -91,6 +91,7 @@ fn started(plan: &str) -> Event {
             groups: groups.into(),
             content: fixture::forward(&[]),
             content_at_start: None,
+            settle: None,
             limits: LIMITS,
             owners: Vec::new(),
         }],

@@ -70,6 +70,7 @@ fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
         groups: related.groups.clone(),
         content: live.content.clone(),
         content_at_start: None,
+        settle: related.settle,
         limits: related.limits,
         owners: live.owners.clone(),
     };

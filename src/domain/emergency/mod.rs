@@ -167,6 +167,7 @@ fn route_start(
         groups,
         content: live.content.with_split(goal),
         content_at_start: Some(live.content.clone()),
+        settle: None,
         limits: LIMITS,
         owners: Vec::new(),
     }

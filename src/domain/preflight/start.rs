@@ -41,6 +41,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         content: selected.route.content.clone(),
         limits: LIMITS,
         content_at_start: None,
+        settle: selected.settle.map(|time| time.as_secs()),
         owners: owners(selection, selected),
     });
     let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &input.health));

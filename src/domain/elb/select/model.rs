@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
@@ -72,6 +73,8 @@ pub struct SelectedRoute {
     pub workload: String,
     /// The managed groups: ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
+    /// The settle time of the plan's entry; `None` means that of the plan.
+    pub settle: Option<Duration>,
 }
 
 impl SelectedRoute {
