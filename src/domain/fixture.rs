@@ -239,6 +239,7 @@ pub fn route_start(live: LiveRoute) -> RouteStart {
         content: live.content,
         content_at_start: None,
         settle: None,
+        keeps_connections: false,
         limits: elb::LIMITS,
         owners: Vec::new(),
     }

@@ -92,6 +92,7 @@ fn started(plan: &str) -> Event {
             content: fixture::forward(&[]),
             content_at_start: None,
             settle: None,
+            keeps_connections: false,
             limits: LIMITS,
             owners: Vec::new(),
         }],

@@ -71,6 +71,7 @@ fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
         content: live.content.clone(),
         content_at_start: None,
         settle: related.settle,
+        keeps_connections: related.keeps_connections,
         limits: related.limits,
         owners: live.owners.clone(),
     };

@@ -340,6 +340,11 @@ fn finish_bind(c: &Context<'_>) -> Option<Decision> {
 
 fn settle_wait(c: &Context<'_>) -> Option<Decision> {
     let until = c.state.settles_at(c.plan.strategy.settle)?;
-    (!c.state.settled && until > c.now)
-        .then(|| wait(WaitReason::Settle, "written and read back; settling", Some(until)))
+    let kept = c.state.routes.values().any(|route| route.applied_at.is_some() && route.start.keeps_connections);
+    let message = if kept {
+        "written and read back; settling: new connections follow the weights, existing connections stay until they close"
+    } else {
+        "written and read back; settling"
+    };
+    (!c.state.settled && until > c.now).then(|| wait(WaitReason::Settle, message, Some(until)))
 }

@@ -11,6 +11,7 @@ use crate::domain::run::state::State;
 use crate::domain::traffic::{ClientStickiness, Reading, RouteContent, RouteId, Split, Unreadable};
 
 mod blindness;
+mod floors;
 mod lateness;
 mod other_actors;
 

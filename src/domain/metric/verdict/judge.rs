@@ -76,15 +76,8 @@ pub fn judge_error_rates(
         rates.add(*window);
     }
     let rates_text = describe_rates(&rates, sides);
-    if let Some(worst) = failing_requests(windows) {
-        let Window { old, new } = worst;
-        let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
-        // If both clusters fail, a rollback does not help.
-        return if mostly_fails(old) {
-            Verdict::hold(format!("{last}, and so does {}", sides.old))
-        } else {
-            Verdict::fail(last)
-        };
+    if let Some(verdict) = judge_floor(windows, sides) {
+        return verdict;
     }
     let (evidence, needed) = (rates.evidence(), (1.0 / rule.alpha).ln());
     if evidence >= needed && rates.bad >= MIN_BAD_WINDOWS {
@@ -121,6 +114,15 @@ pub fn judge_error_rates(
     } else {
         Verdict::hold(format!("{rates_text}: {bounds}"))
     }
+}
+
+/// Returns the verdict if most of the latest requests to the new cluster fail; `None` otherwise.
+pub fn judge_floor(windows: &[Window], sides: ClusterNames<'_>) -> Option<Verdict> {
+    let Window { old, new } = failing_requests(windows)?;
+    let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
+    // If both clusters fail, a rollback does not help.
+    let both = mostly_fails(old);
+    Some(if both { Verdict::hold(format!("{last}, and so does {}", sides.old)) } else { Verdict::fail(last) })
 }
 
 /// Returns the sum of the latest windows that together have [`FLOOR_REQUESTS`] requests to the new cluster, if more
