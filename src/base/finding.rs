@@ -113,6 +113,7 @@ codes! {
         CUT038 Error "a notification has no target, more than one, or no events";
         CUT039 Error "a hook or a command lacks a field, or has too many";
         CUT200 Error "a workload has both `service` and `services`";
+        CUT201 Error "a route has no load balancer, or more than one";
     }
     Preflight {
         CUT040 Error "a selector does not match exactly one load balancer";
@@ -134,7 +135,7 @@ codes! {
         CUT056 Warning "the credentials expire before the plan can end";
         CUT057 Error "two clusters of the plan are the same cluster";
         CUT058 Error "a cluster cannot be reached";
-        CUT059 Error "the load balancer is not an active Application Load Balancer";
+        CUT059 Error "the load balancer is of another type than in the plan, or not active";
         CUT060 Error "a controller owns the load balancer, a listener, a rule or a target group";
         CUT061 Warning "Terraform manages the resource; its next apply would restore the old weights";
         CUT062 Warning "CloudFormation manages the resource; its next update would restore the old weights";
@@ -184,6 +185,12 @@ codes! {
         CUT311 Info "a step lowers the share of the new cluster";
         CUT312 Error "the plan is done: its newest run has completed";
         CUT320 Info "the clusters are not compared, because the plan has no compare gate";
+        CUT330 Error "a Network Load Balancer's action would have target groups that do not fit together";
+        CUT331 Error "a target group does not fit the protocol of a listener";
+        CUT332 Error "a TLS listener of a Network Load Balancer cannot have stickiness";
+        CUT333 Info "the quota of target groups per action on Network Load Balancers is unknown";
+        CUT334 Info "only new connections follow the weights of a Network Load Balancer";
+        CUT335 Info "the settle of a Network Load Balancer is short";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";

@@ -14,8 +14,8 @@ use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started};
 use crate::domain::run::state::State;
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 use crate::plan::model::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, MarkerMode, OnFailure, Plan, PortRef, RaiseGate,
-    RollbackStickiness, RouteEntry, Selector, ServiceRef, Shares, StateLocation, Step, StepKind, Strategy,
+    BalancerKind, BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, MarkerMode, OnFailure, Plan, PortRef,
+    RaiseGate, RollbackStickiness, RouteEntry, Selector, ServiceRef, Shares, StateLocation, Step, StepKind, Strategy,
     TargetHealthGates, TargetType, Workload,
 };
 
@@ -66,6 +66,7 @@ pub fn plan() -> Plan {
             from: "a".to_owned(),
             to: "b".to_owned(),
             settle: Duration::from_secs(15),
+            longest_settle: Duration::from_secs(15),
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,
@@ -99,11 +100,13 @@ fn service() -> ServiceRef {
 
 fn workload() -> Workload {
     let entry = RouteEntry {
+        kind: BalancerKind::Alb,
         load_balancer: Selector::Name("alpha".to_owned()),
         listeners: Vec::new(),
         target_groups: ["a", "b"].map(|c| (c.to_owned(), Selector::Name(format!("webapp-{c}")))).into(),
         rules: None,
         expect: None,
+        settle: None,
     };
     Workload {
         name: "webapp".to_owned(),
@@ -235,6 +238,8 @@ pub fn route_start(live: LiveRoute) -> RouteStart {
         groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
         content: live.content,
         content_at_start: None,
+        settle: None,
+        keeps_connections: false,
         limits: elb::LIMITS,
         owners: Vec::new(),
     }

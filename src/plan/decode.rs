@@ -250,9 +250,7 @@ pub(crate) fn entries<'a>(
             note_unknown(key, *place, what, fields, &free, out);
         }
     }
-    // An error about another kind of load balancer was already added.
-    let other_kind = given.iter().any(|key| OTHER_BALANCERS.contains(key));
-    for field in fields.iter().filter(|f| f.required && !other_kind && !given.contains(&f.key)) {
+    for field in fields.iter().filter(|f| f.required && !given.contains(&f.key)) {
         let doc = field.doc.first().map_or("", |d| d.trim());
         note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key))
             .help(format!("add `{}`: {doc}", field.key))
@@ -264,16 +262,18 @@ pub(crate) fn entries<'a>(
     Some(entries)
 }
 
-/// The kinds of routes that a later version may have in addition to `alb`.
-const OTHER_BALANCERS: &[&str] = &["nlb", "gwlb", "haproxy"];
+/// The kinds of load balancers that people may expect in a route, but that a plan cannot have.
+const OTHER_BALANCERS: &[&str] = &["gwlb", "haproxy"];
 
 fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], free: &[&str], out: &mut Vec<Diagnostic>) {
     if OTHER_BALANCERS.contains(&key) {
-        let message =
-            format!("`{key}`: this version of cutover moves traffic on Application Load Balancers only (`alb`)");
+        let message = format!(
+            "`{key}`: this version of cutover moves traffic on Application Load Balancers (`alb`) and Network Load \
+             Balancers (`nlb`) only"
+        );
         note(out, Code::CUT003, place, message).unknown().help(
-            "cutover does not write the weights of other load balancers yet. On a Network Load Balancer, change them \
-             with `aws elbv2 modify-listener`, or put an Application Load Balancer in front",
+            "cutover does not write the weights of other load balancers: move the traffic at an Application or Network \
+             Load Balancer in front of it",
         );
         return;
     }

@@ -14,7 +14,7 @@ use super::scalar::{
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
 record! {
-    /// A plan that moves traffic from one Kubernetes cluster to another at an AWS Application Load Balancer.
+    /// A plan that moves traffic from one Kubernetes cluster to another at Application and Network Load Balancers of AWS.
     Document as "a plan" {
         /// The version of the file format: `cutover.dev/v1alpha1`.
         api_version "apiVersion": required ApiVersion,
@@ -161,11 +161,13 @@ record! {
         port "port": required Port,
     }
 
-    /// A load balancer.
+    /// A load balancer of one kind.
     Route as "a route" {
         /// An AWS Application Load Balancer.
-        alb "alb": required Alb,
-    }
+        alb "alb": optional Alb,
+        /// An AWS Network Load Balancer.
+        nlb "nlb": optional Nlb,
+    }; exactly CUT201 ["alb", "nlb"]
 
     /// An Application Load Balancer, and one target group per cluster.
     Alb as "`alb`" {
@@ -179,6 +181,24 @@ record! {
         rules "rules": optional Vec<Placed<Rule>> = [],
         /// The number of routes that must be selected; with any other number the run is refused.
         expect "expect": optional Actions,
+    }
+
+    /// A Network Load Balancer, and one target group per cluster. Only new connections follow the weights; existing
+    /// connections stay with their target until they close.
+    Nlb as "`nlb`" {
+        /// Selects the load balancer: name, ARN, or `tag:KEY=VALUE,…` that matches exactly one.
+        load_balancer "loadBalancer": required Resource,
+        /// Ports or ARNs of the listeners. The default is all listeners.
+        listeners "listeners": optional Vec<Placed<ListenerName>> = [],
+        /// One target group per cluster: name, ARN or `tag:…`.
+        target_groups "targetGroups": required Table<Resource>,
+        /// The default actions and rules. By default, all in which the target group of `from` has weight are selected.
+        rules "rules": optional Vec<Placed<Rule>> = [],
+        /// The number of routes that must be selected; with any other number the run is refused.
+        expect "expect": optional Actions,
+        /// Time to wait after new weights were read back, until new connections follow the weights. It replaces
+        /// `strategy.settle` for these routes. Guards do not wait for it.
+        settle "settle": optional Delay = "10m",
     }
 
     /// A default action or a rule.

@@ -16,14 +16,14 @@ use crate::base::time::later;
 pub fn min_duration_with_pauses(strategy: &Strategy, number: usize, routes: usize) -> Duration {
     let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
     WRITES.min_duration(routes)
-        + strategy.settle
+        + strategy.longest_settle
         + after.map(|s| min_step_duration(strategy, s, routes)).sum::<Duration>()
 }
 
 /// Returns the minimum duration of a step.
 pub fn min_step_duration(strategy: &Strategy, step: &Step, routes: usize) -> Duration {
     match step.kind {
-        StepKind::Bind | StepKind::Shares(_) => WRITES.min_duration(routes) + strategy.settle,
+        StepKind::Bind | StepKind::Shares(_) => WRITES.min_duration(routes) + strategy.longest_settle,
         StepKind::Bake(time) => time,
         StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     }
@@ -37,6 +37,12 @@ pub fn min_duration(plan: &Plan, routes: usize) -> Duration {
 /// Returns the number of routes that a plan declares: the sum of its `expect` fields; 0 if it has none.
 pub fn expected_routes(workloads: &[Workload]) -> usize {
     workloads.iter().flat_map(|w| &w.routes).filter_map(|entry| entry.expect).sum()
+}
+
+/// Returns the longest settle time of a plan's routes. A route without a settle time of its own has `settle`.
+pub fn longest_settle(workloads: &[Workload], settle: Duration) -> Duration {
+    let routes = workloads.iter().flat_map(|w| &w.routes);
+    routes.map(|entry| entry.settle.unwrap_or(settle)).max().unwrap_or(settle)
 }
 
 /// Whether a step gives a cluster a larger share than the cluster has before the step and had at the start. Steps that

@@ -23,6 +23,7 @@ use crate::base::arn;
 use crate::domain::health::HostCounts;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::RequestCount;
+use crate::plan::model::BalancerKind;
 use crate::plan::model::metric::{CloudWatch as Wanted, GateCondition, MetricSource};
 
 const JSON_MEDIA_TYPE: &str = "application/x-amz-json-1.0";
@@ -284,13 +285,19 @@ fn queries(index: usize, measurement: &MeasurementRequest, wanted: &Wanted) -> V
                 statistic,
             ));
         };
+        // A group has either the metrics of an Application or those of a Network Load Balancer.
         match measurement.gate.condition {
             GateCondition::Latency(_) => add(QueryMeaning::Latency { new }, "TargetResponseTime", &wanted.latency),
-            GateCondition::Share { .. } => add(QueryMeaning::Requests { new }, "RequestCount", "Sum"),
+            GateCondition::Share { .. } => {
+                add(QueryMeaning::Requests { new }, "RequestCount", "Sum");
+                add(QueryMeaning::Requests { new }, "NewFlowCount", "Sum");
+            }
             _ => {
                 add(QueryMeaning::Requests { new }, "RequestCount", "Sum");
+                add(QueryMeaning::Requests { new }, "NewFlowCount", "Sum");
                 add(QueryMeaning::Errors { new }, "HTTPCode_Target_5XX_Count", "Sum");
                 add(QueryMeaning::Errors { new }, "TargetConnectionErrorCount", "Sum");
+                add(QueryMeaning::Errors { new }, "TCP_Target_Reset_Count", "Sum");
             }
         }
     }
@@ -305,8 +312,19 @@ fn group_queries(
     period: u64,
     statistic: &str,
 ) -> Vec<Query> {
-    let query = |pair| Query { measurement, part, stat: group_stat(pair, name, period, statistic) };
-    side.groups.iter().map(query).collect()
+    let network_only = NETWORK_METRICS.contains(&name);
+    let groups = side.groups.iter().filter(|(_, balancer)| is_network(balancer) == network_only);
+    groups.map(|pair| Query { measurement, part, stat: group_stat(pair, name, period, statistic) }).collect()
+}
+
+/// The metrics that only groups of Network Load Balancers have, of those that gates compare:
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-cloudwatch-metrics.html>. A Network Load
+/// Balancer counts connections, and the resets that targets send.
+const NETWORK_METRICS: [&str; 2] = ["NewFlowCount", "TCP_Target_Reset_Count"];
+
+/// Whether the ARN of a load balancer is that of a Network Load Balancer.
+fn is_network(balancer: &str) -> bool {
+    BalancerKind::of_arn(balancer) == BalancerKind::Nlb
 }
 
 /// Returns the statistic of a metric of a target group and its load balancer (ARNs).
@@ -315,7 +333,8 @@ fn group_stat((group, balancer): &(String, String), name: &str, period: u64, sta
         {"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")},
         {"Name": "TargetGroup", "Value": arn::resource(group)},
     ]);
-    let metric = json!({"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions});
+    let namespace = if is_network(balancer) { "AWS/NetworkELB" } else { "AWS/ApplicationELB" };
+    let metric = json!({"Namespace": namespace, "MetricName": name, "Dimensions": dimensions});
     json!({"Metric": metric, "Period": period, "Stat": statistic})
 }
 

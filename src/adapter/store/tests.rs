@@ -91,6 +91,8 @@ fn started(plan: &str) -> Event {
             groups: groups.into(),
             content: fixture::forward(&[]),
             content_at_start: None,
+            settle: None,
+            keeps_connections: false,
             limits: LIMITS,
             owners: Vec::new(),
         }],

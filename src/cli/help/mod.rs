@@ -27,6 +27,7 @@ topics! {
     "glossary"
     "commands"
     "plan"
+    "nlb"
     "steps"
     "gates"
     "hooks"

@@ -100,10 +100,11 @@ fn route(line: &RouteView, width: usize, style: &Style) -> String {
         parts.push(shares.collect::<Vec<_>>().join(", "));
     }
     if let Some(seconds) = line.stickiness_seconds {
-        parts.push(style.paint(
-            Tone::Warn,
-            &format!("sticky for {}", format_elapsed(jiff::SignedDuration::from_secs(seconds.into()))),
-        ));
+        let sticky = match seconds {
+            0 => "sticky".to_owned(),
+            _ => format!("sticky for {}", format_elapsed(jiff::SignedDuration::from_secs(seconds.into()))),
+        };
+        parts.push(style.paint(Tone::Warn, &sticky));
     }
     parts.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
     parts.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));
@@ -245,10 +246,10 @@ mod tests {
 
     #[test]
     fn another_type_of_load_balancer_is_named() {
-        let network = LoadBalancerView { other_type: Some("network".to_owned()), ..live() };
-        let text = text(&network, &Style::plain());
-        assert!(text.contains("(active, network load balancer: cutover does not move its traffic)"), "{text}");
-        assert!(json(&network).contains("\"otherType\":\"network\"") && !json(&live()).contains("otherType"));
+        let gateway = LoadBalancerView { other_type: Some("gateway".to_owned()), ..live() };
+        let text = text(&gateway, &Style::plain());
+        assert!(text.contains("(active, gateway load balancer: cutover does not move its traffic)"), "{text}");
+        assert!(json(&gateway).contains("\"otherType\":\"gateway\"") && !json(&live()).contains("otherType"));
     }
 
     #[test]

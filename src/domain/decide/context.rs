@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::run::observation::Observed;
-use crate::domain::run::state::State;
+use crate::domain::run::state::{Phase, State};
 use crate::plan::model::{Plan, StepKind};
 
 /// The input of a decision: the plan, the state, the recent observations, and the time.
@@ -37,4 +37,11 @@ impl<'a> Context<'a> {
 /// Returns the kind of the current step; `None` after the last step.
 pub fn current_step<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepKind> {
     plan.strategy.steps.get(state.step.checked_sub(1)?).map(|s| &s.kind)
+}
+
+/// Whether shares are being written. A measurement during this time belongs neither to the old nor to the new shares.
+pub fn shares_changing(plan: &Plan, state: &State) -> bool {
+    state.phase == Phase::Shifting
+        && state.first_write.is_some()
+        && current_step(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }

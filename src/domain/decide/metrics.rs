@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::{carrying, comparison, context, desired_split};
+pub use super::context::shares_changing;
+use super::{carrying, comparison, desired_split, floors};
 use crate::domain::metric::gate::{self as metric, GateContext, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::judge::{ClusterNames, GateResult, Verdict};
 use crate::domain::run::event::{Event, Wait, WaitReason};
@@ -51,11 +52,12 @@ pub fn has_nothing_to_compare(plan: &Plan, state: &State, gate: &MetricGate) -> 
     gate.needs_old_traffic() && !has_traffic(state, &plan.strategy.from)
 }
 
-/// Whether shares are being written. A measurement during this time belongs neither to the old nor to the new shares.
-pub fn shares_changing(plan: &Plan, state: &State) -> bool {
-    state.phase == Phase::Shifting
-        && state.first_write.is_some()
-        && context::current_step(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
+/// Whether a measurement is of the current shares, or counts for the floors while they settle.
+pub fn is_current(plan: &Plan, state: &State, request: &MeasurementRequest) -> bool {
+    match floors::since(plan, state) {
+        Some(since) => request.from >= since && floors::applies(&request.gate),
+        None => request.to >= state.shares_since && !shares_changing(plan, state),
+    }
 }
 
 /// Returns the measurements that are due now, except measurements of gates in `busy`, which are already being measured.
@@ -65,16 +67,19 @@ pub fn due_measurements(
     busy: &BTreeSet<String>,
     now: Timestamp,
 ) -> Vec<MeasurementRequest> {
-    if shares_changing(plan, state) {
+    let floors = floors::since(plan, state);
+    if shares_changing(plan, state) && floors.is_none() {
         return Vec::new();
     }
     let gates = in_force(plan, state).into_iter().filter(|gate| !busy.contains(&gate.name));
+    let gates = gates.filter(|gate| floors.is_none() || floors::applies(gate));
     let ask = |gate: &MetricGate| {
-        let since = state.shares_since.max(if matches!(gate.scope, GateScope::Step(n) if n == state.step) {
-            state.step_since
-        } else {
-            Timestamp::MIN
-        });
+        let since =
+            floors.unwrap_or(state.shares_since).max(if matches!(gate.scope, GateScope::Step(n) if n == state.step) {
+                state.step_since
+            } else {
+                Timestamp::MIN
+            });
         let back = plan.strategy.observe_every.unwrap_or_default();
         let (from, to) =
             MeasurementRequest::next_window(gate, state.measurements(&gate.name).last(), since, back, now)?;
@@ -102,7 +107,7 @@ fn side(state: &State, gate: &MetricGate, cluster: &str) -> QueriedCluster {
 pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
     let sides = ClusterNames { old: &c.plan.strategy.from, new: &c.plan.strategy.to };
     let gate_context = GateContext { sides, written: confirmed_share(c.plan, c.state), advisory: share_caveat(c) };
-    metric::verdict(gate, c.state.measurements(&gate.name), &gate_context, c.now)
+    metric::verdict(gate, floors::divide(c, gate).0, &gate_context, c.now)
 }
 
 /// Returns the largest confirmed share of the new cluster on any route, in percent.
@@ -157,7 +162,7 @@ pub fn verdicts_in_words(c: &Context<'_>) -> String {
 pub fn failed_guard(c: &Context<'_>) -> Option<(String, String)> {
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.guard && !g.dry_run);
     gates
-        .map(|gate| (gate, verdict(c, gate)))
+        .map(|gate| (gate, floors::failure(c, gate).unwrap_or_else(|| verdict(c, gate))))
         .find(|(_, v)| v.result == GateResult::Fail)
         .map(|(gate, v)| (gate.name.clone(), v.why))
 }

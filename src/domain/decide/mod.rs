@@ -16,6 +16,7 @@ pub mod drift_cause;
 pub mod drift_text;
 mod failure;
 pub mod finalize;
+mod floors;
 mod freeze;
 mod gates;
 mod guard;

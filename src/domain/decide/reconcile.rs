@@ -70,6 +70,8 @@ fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
         groups: related.groups.clone(),
         content: live.content.clone(),
         content_at_start: None,
+        settle: related.settle,
+        keeps_connections: related.keeps_connections,
         limits: related.limits,
         owners: live.owners.clone(),
     };

@@ -2,6 +2,8 @@
 //! ends when every route was read as restored after the deadline of every write without a response. Target splits
 //! belong in `desired_split`.
 
+use std::collections::BTreeSet;
+
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
 use super::route_status::{self, RouteStatus, Tally};
@@ -12,7 +14,7 @@ use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write
 use crate::domain::run::state::{Rollback, Route, State};
 use crate::domain::run::unresolved::{self, Unresolved};
 use crate::domain::traffic::{RouteContent, Split, Unreadable};
-use crate::plan::model::Plan;
+use crate::plan::model::{Plan, Step, StepKind};
 
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
@@ -175,6 +177,7 @@ fn finished(c: &Context<'_>, rollback: &Rollback, left: Vec<String>) -> Event {
     let Context { plan, state, .. } = c;
     let mut notes: Vec<_> = broken_stickiness(plan, state, rollback).into_iter().collect();
     notes.extend(partial(plan, state, rollback));
+    notes.extend(open_connections(plan, state));
     notes.extend(replacement::notes(c, rollback));
     let mut remarks = remarks(plan, state, rollback);
     // Without a plan, a rollback does only what its command says.
@@ -199,6 +202,34 @@ fn broken_stickiness(plan: &Plan, state: &State, rollback: &Rollback) -> Option<
              with a cookie for {to} go to {from}; a session that only {to} knows is lost",
             count(labels.len(), "route"),
             text::list(&labels)
+        )
+    })
+}
+
+/// Returns the note that connections to the new cluster may still be open, if the new cluster may have had traffic on a
+/// route whose connections outlive a change of the weights.
+fn open_connections(plan: &Plan, state: &State) -> Option<String> {
+    let to = &plan.strategy.to;
+    let raised = |step: &Step| {
+        let written = step.number < state.step || (step.number == state.step && state.first_write.is_some());
+        written && matches!(&step.kind, StepKind::Shares(shares) if shares.get(to).is_some_and(|share| *share > 0))
+    };
+    let raised = plan.strategy.steps.iter().any(raised);
+    let carried = |route: &&Route| {
+        let at_start = route.start.content_at_start.as_ref();
+        let group = route.start.groups.get(to);
+        raised || at_start.zip(group).is_some_and(|(content, group)| content.split.carries(group))
+    };
+    let kept = state.routes.values().filter(|route| route.start.keeps_connections).filter(carried);
+    let groups: BTreeSet<&str> = kept
+        .filter_map(|route| route.start.groups.get(to))
+        .map(|arn| state.started.groups.get(arn).map_or(arn.as_str(), |group| group.name.as_str()))
+        .collect();
+    let groups: Vec<&str> = groups.into_iter().collect();
+    (!groups.is_empty()).then(|| {
+        format!(
+            "existing connections to {} remain until they close; only new connections follow the restored weights",
+            text::list(&groups)
         )
     })
 }

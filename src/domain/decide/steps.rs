@@ -235,7 +235,7 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
         return Decision::Wait(waits);
     }
     // The rate limit makes the writes of many routes slow. A step is late only if the time-out passed without a write.
-    let progress = c.state.first_write.map(|first| c.state.last_applied.map_or(first, |last| first.max(last)));
+    let progress = c.state.first_write.map(|first| c.state.last_applied().map_or(first, |last| first.max(last)));
     let progress = progress.map(|last| last.max(c.state.raises_compared_since));
     if progress.is_some_and(|last| later(last, c.plan.strategy.gates.timeout) <= c.now) {
         let (route, _) = &pending[0];
@@ -339,7 +339,12 @@ fn finish_bind(c: &Context<'_>) -> Option<Decision> {
 }
 
 fn settle_wait(c: &Context<'_>) -> Option<Decision> {
-    let until = later(c.state.last_applied?, c.plan.strategy.settle);
-    (!c.state.settled && until > c.now)
-        .then(|| wait(WaitReason::Settle, "written and read back; settling", Some(until)))
+    let until = c.state.settles_at(c.plan.strategy.settle)?;
+    let kept = c.state.routes.values().any(|route| route.applied_at.is_some() && route.start.keeps_connections);
+    let message = if kept {
+        "written and read back; settling: new connections follow the weights, existing connections stay until they close"
+    } else {
+        "written and read back; settling"
+    };
+    (!c.state.settled && until > c.now).then(|| wait(WaitReason::Settle, message, Some(until)))
 }

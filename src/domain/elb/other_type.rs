@@ -1,43 +1,64 @@
-//! Texts about load balancers that are not Application Load Balancers. cutover can read them, but does not write to
-//! them.
+//! Tells the kinds of load balancers apart. cutover can read every type, but moves traffic at Application and Network
+//! Load Balancers only.
 
 use super::balancer::LoadBalancer;
 use crate::base::arn;
+use crate::plan::model::BalancerKind;
 
-/// Returns the type of a load balancer that is not an Application Load Balancer, such as `network`. Uses the ARN if the
-/// load balancer itself could not be read. `None` for an Application Load Balancer or an unknown type.
-pub fn other_type(load_balancer: &LoadBalancer) -> Option<&str> {
-    let kind = match load_balancer.kind.as_str() {
-        "" => type_of_arn(&load_balancer.arn)?,
+/// Returns the kind of a load balancer. Uses the ARN if the load balancer itself could not be read. A load balancer of
+/// unknown type counts as an Application Load Balancer.
+///
+/// # Errors
+/// The type of a load balancer whose traffic cutover does not move, such as `gateway`.
+pub fn kind_of(load_balancer: &LoadBalancer) -> Result<BalancerKind, &str> {
+    let named = match load_balancer.kind.as_str() {
+        "" => type_of_arn(&load_balancer.arn),
         kind => kind,
     };
-    (kind != "application").then_some(kind)
+    match named {
+        "application" => Ok(BalancerKind::Alb),
+        "network" => Ok(BalancerKind::Nlb),
+        other => Err(other),
+    }
 }
 
-fn type_of_arn(arn: &str) -> Option<&'static str> {
-    match arn::resource(arn).split('/').nth(1)? {
-        "net" => Some("network"),
-        "gwy" => Some("gateway"),
-        _ => None,
+/// Whether a load balancer is a Network Load Balancer.
+pub fn is_network(load_balancer: &LoadBalancer) -> bool {
+    kind_of(load_balancer) == Ok(BalancerKind::Nlb)
+}
+
+/// Returns the type of a load balancer whose traffic cutover does not move; `None` for the other types.
+pub fn other_type(load_balancer: &LoadBalancer) -> Option<&str> {
+    kind_of(load_balancer).err()
+}
+
+fn type_of_arn(arn: &str) -> &'static str {
+    match arn::resource(arn).split('/').nth(1) {
+        Some("net") => "network",
+        Some("gwy") => "gateway",
+        _ => "application",
+    }
+}
+
+/// Returns the name of a kind in messages.
+pub fn kind_name(kind: BalancerKind) -> &'static str {
+    match kind {
+        BalancerKind::Alb => "Application Load Balancer",
+        BalancerKind::Nlb => "Network Load Balancer",
     }
 }
 
 /// Returns the sentence that refuses a load balancer of another type.
 pub fn refusal(name: &str, kind: &str) -> String {
     format!(
-        "{name} is a {kind} load balancer; this version of cutover moves traffic on Application Load Balancers only"
+        "{name} is a {kind} load balancer; this version of cutover moves traffic on Application and Network Load \
+         Balancers only"
     )
 }
 
-/// Returns what an operator can do instead.
-pub fn advice(kind: &str) -> &'static str {
-    if kind == "network" {
-        "AWS has weighted target groups on Network Load Balancers, but cutover does not write them yet: change \
-         the weights with `aws elbv2 modify-listener`, or put an Application Load Balancer in front"
-    } else {
-        "AWS has no weighted target groups on this type of load balancer: use an Application Load Balancer"
-    }
-}
+/// What an operator can do instead.
+pub const ADVICE: &str = "AWS has no weighted target groups on this type of load balancer: use an Application or \
+                          Network Load Balancer";
 
 #[cfg(test)]
 mod tests {
@@ -48,15 +69,16 @@ mod tests {
         let arn =
             |kind: &str| format!("arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/{kind}/web/50");
         for (described, in_arn, expected) in [
-            ("application", "app", None),
-            ("network", "net", Some("network")),
-            ("gateway", "gwy", Some("gateway")),
-            ("", "net", Some("network")),
-            ("", "gwy", Some("gateway")),
-            ("", "app", None),
+            ("application", "app", Ok(BalancerKind::Alb)),
+            ("network", "net", Ok(BalancerKind::Nlb)),
+            ("gateway", "gwy", Err("gateway")),
+            ("", "net", Ok(BalancerKind::Nlb)),
+            ("", "gwy", Err("gateway")),
+            ("", "app", Ok(BalancerKind::Alb)),
+            ("quantum", "app", Err("quantum")),
         ] {
             let load_balancer = LoadBalancer { kind: described.into(), ..LoadBalancer::named(&arn(in_arn)) };
-            assert_eq!(other_type(&load_balancer), expected, "{described} {in_arn}");
+            assert_eq!(kind_of(&load_balancer), expected, "{described} {in_arn}");
         }
     }
 }

@@ -4,12 +4,13 @@ use crate::domain::traffic::{ExternalOwner, OwnerTool, Tags};
 
 /// The keys of tags that the AWS Load Balancer Controller and EKS write on their resources. A key that ends in `/` is a
 /// prefix.
-const CONTROLLER_TAG_KEYS: [&str; 8] = [
+const CONTROLLER_TAG_KEYS: [&str; 9] = [
     "elbv2.k8s.aws/cluster",
     "eks:eks-cluster-name",
     "ingress.k8s.aws/",
     "service.k8s.aws/",
     "gateway.k8s.aws.alb/",
+    "gateway.k8s.aws.nlb/",
     "gateway.k8s.aws/",
     "service.eks.amazonaws.com/",
     "ingress.eks.amazonaws.com/",
@@ -74,6 +75,8 @@ mod tests {
         let found = |key| owners_from_tags(&tags(key, "x")).first().map(|o| o.tool);
         assert_eq!(found("ingress.k8s.aws/stack"), Some(OwnerTool::Controller));
         assert_eq!(found("elbv2.k8s.aws/cluster"), Some(OwnerTool::Controller));
+        assert_eq!(found("service.k8s.aws/resource"), Some(OwnerTool::Controller));
+        assert_eq!(found("gateway.k8s.aws.nlb/stack"), Some(OwnerTool::Controller));
         assert_eq!(found("elbv2.k8s.aws/cluster-of-old"), None);
         assert_eq!(found("aws:cloudformation:stack-name"), Some(OwnerTool::CloudFormation));
     }

@@ -20,14 +20,13 @@ type Pair<'a> = (&'a str, &'a str);
 ///
 /// # Errors
 /// [`EmergencyError`] if no group of this load balancer matches the names, if the destination of the traffic is not
-/// clear, or if the load balancer is not an Application Load Balancer.
+/// clear, or if cutover does not move the traffic of a load balancer of this type.
 pub fn started(
     seen: &LoadBalancerReading,
     back_to: &[String],
     away_from: &[String],
 ) -> Result<PreparedRollback, EmergencyError> {
-    let found = rollback(seen, back_to, away_from);
-    other_type::refuse(std::slice::from_ref(seen), found.as_ref().ok()).map_or(found, Err)
+    other_type::refuse(std::slice::from_ref(seen)).map_or_else(|| rollback(seen, back_to, away_from), Err)
 }
 
 fn rollback(

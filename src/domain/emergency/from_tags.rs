@@ -27,12 +27,10 @@ pub struct TagRollback {
 /// traffic on a group without original traffic moves to the only group that had this traffic.
 ///
 /// # Errors
-/// [`EmergencyError`] if no tag records the original weights, or if a load balancer is not an Application Load
-/// Balancer.
+/// [`EmergencyError`] if no tag records the original weights, or if cutover does not move the traffic of a load
+/// balancer of this type.
 pub fn started(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<TagRollback, EmergencyError> {
-    let found = rollback(seen, marker);
-    let refusal = other_type::refuse(seen, found.as_ref().ok().map(|found| &found.rollback));
-    refusal.map_or(found, Err)
+    other_type::refuse(seen).map_or_else(|| rollback(seen, marker), Err)
 }
 
 fn rollback(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<TagRollback, EmergencyError> {

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use crate::base::arn::short;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::other_type::is_network;
 use crate::domain::health::HealthCounts;
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
@@ -116,7 +117,7 @@ pub enum EmergencyError {
     /// the reason.
     #[error("{0}")]
     Unclear(String),
-    /// The load balancer is not an Application Load Balancer.
+    /// cutover does not move the traffic of a load balancer of this type.
     #[error("{refusal}")]
     OtherType {
         /// The sentence with the name and the type.
@@ -167,6 +168,8 @@ fn route_start(
         groups,
         content: live.content.with_split(goal),
         content_at_start: Some(live.content.clone()),
+        settle: None,
+        keeps_connections: is_network(&seen.load_balancer),
         limits: LIMITS,
         owners: Vec::new(),
     }

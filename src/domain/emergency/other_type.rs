@@ -1,41 +1,13 @@
-//! Refuses a rollback on a load balancer that is not an Application Load Balancer. The refusal has the `aws` CLI
-//! commands that do the same on a Network Load Balancer.
+//! Refuses a rollback on a load balancer whose traffic cutover does not move.
 
-use super::{EmergencyError, LoadBalancerReading, PreparedRollback, script};
-use crate::base::arn;
-use crate::domain::elb::other_type::{advice, other_type, refusal};
+use super::{EmergencyError, LoadBalancerReading};
+use crate::domain::elb::other_type::{ADVICE, other_type, refusal};
 
-/// Returns the refusal if one of the load balancers is of another type. `rollback` has the weights that would be
-/// written.
-pub(super) fn refuse(seen: &[LoadBalancerReading], rollback: Option<&PreparedRollback>) -> Option<EmergencyError> {
+/// Returns the refusal if one of the load balancers is of another type.
+pub(super) fn refuse(seen: &[LoadBalancerReading]) -> Option<EmergencyError> {
     let (reading, kind) = seen.iter().find_map(|s| Some((s, other_type(&s.load_balancer)?)))?;
-    let mut instead = vec![advice(kind).to_owned()];
-    if kind == "network" {
-        instead.extend(commands(reading, rollback));
-    }
-    Some(EmergencyError::OtherType { refusal: refusal(&reading.load_balancer.name, kind), instead })
-}
-
-/// Returns one command per listener: with the weights of the rollback, or with places for the ARNs if the target groups
-/// do not determine the rollback.
-fn commands(reading: &LoadBalancerReading, rollback: Option<&PreparedRollback>) -> Vec<String> {
-    let routes = rollback.iter().flat_map(|rollback| &rollback.started.routes);
-    let exact: Vec<String> = routes
-        .filter(|route| route.load_balancer == reading.load_balancer.arn)
-        .filter_map(script::write_command)
-        .collect();
-    if !exact.is_empty() {
-        return exact;
-    }
-    let region = arn::region(&reading.load_balancer.arn);
-    let command = |listener: &str| {
-        format!(
-            "aws elbv2 modify-listener --region {region} --listener-arn {listener} --default-actions \
-             'Type=forward,ForwardConfig={{TargetGroups=[{{TargetGroupArn=<ARN OF THE OLD GROUP>,Weight=100}},\
-             {{TargetGroupArn=<ARN OF THE NEW GROUP>,Weight=0}}]}}'"
-        )
-    };
-    reading.listeners.iter().map(|(listener, _)| command(&listener.arn)).collect()
+    let refusal = refusal(&reading.load_balancer.name, kind);
+    Some(EmergencyError::OtherType { refusal, instead: vec![ADVICE.to_owned()] })
 }
 
 #[cfg(test)]
@@ -44,7 +16,7 @@ mod tests {
 
     use super::*;
     use crate::domain::elb::balancer::{LiveRoute, LoadBalancer};
-    use crate::domain::emergency::{from_names, from_tags};
+    use crate::domain::emergency::{PreparedRollback, from_names, from_tags};
     use crate::domain::fixture;
     use crate::domain::traffic::RouteId;
 
@@ -66,38 +38,30 @@ mod tests {
         }
     }
 
-    fn refused(found: Result<PreparedRollback, EmergencyError>) -> (String, String) {
-        match found {
-            Err(EmergencyError::OtherType { refusal, instead }) => (refusal, instead.join("\n")),
-            other => panic!("the rollback must be refused, but is {other:?}"),
+    fn to_named_groups(seen: &LoadBalancerReading) -> Result<PreparedRollback, EmergencyError> {
+        from_names::started(seen, &["webapp-a".to_owned()], &["webapp-b".to_owned()])
+    }
+
+    /// Even if only the ARN shows the type, because the load balancer itself could not be read.
+    #[test]
+    fn rollback_on_a_network_load_balancer_says_that_connections_remain() {
+        let half = [("webapp-a", 50), ("webapp-b", 50)];
+        for (load_balancer, remain) in [(fixture::load_balancer(), false), (LoadBalancer::named(NLB), true)] {
+            let rollback = to_named_groups(&reading(load_balancer, &half)).unwrap();
+            let route = &rollback.started.routes[0];
+            assert_eq!(route.content.split.weight(&fixture::group_arn("webapp-a")), Some(100));
+            assert_eq!((route.keeps_connections, route.settle), (remain, None));
         }
     }
 
     #[test]
-    fn rollback_on_a_network_load_balancer_is_refused_with_the_commands() {
-        let to =
-            |seen: &LoadBalancerReading| from_names::started(seen, &["webapp-a".to_owned()], &["webapp-b".to_owned()]);
-        let half = [("webapp-a", 50), ("webapp-b", 50)];
-        assert!(to(&reading(fixture::load_balancer(), &half)).is_ok(), "an ALB must not be refused");
-        // Only the ARN shows the type, because the load balancer itself could not be read.
-        let (said, instead) = refused(to(&reading(LoadBalancer::named(NLB), &half)));
-        assert!(said.contains("alpha is a network load balancer"), "{said}");
-        let (old, new) = (fixture::group_arn("webapp-a"), fixture::group_arn("webapp-b"));
-        assert!(instead.contains("aws elbv2 modify-listener") && !instead.contains('<'), "{instead}");
-        assert!(instead.contains(&old) && instead.contains(&new) && instead.contains("\"Weight\":100"), "{instead}");
-        // The target groups are not both attached.
-        let (_, instead) = refused(to(&reading(LoadBalancer::named(NLB), &[("webapp-b", 1)])));
-        assert!(instead.contains(&fixture::listener(80).arn), "{instead}");
-    }
-
-    #[test]
-    fn rollback_from_tags_and_on_a_gateway_load_balancer_is_refused() {
-        let network = LoadBalancer { kind: "network".into(), ..fixture::load_balancer() };
-        let found = from_tags::started(&[reading(network, &[("webapp-b", 1)])], None).map(|found| found.rollback);
-        assert!(refused(found).0.contains("network load balancer"));
-        let gateway = LoadBalancer { kind: "gateway".into(), ..fixture::load_balancer() };
-        let found = from_names::started(&reading(gateway, &[("g", 1)]), &["h".to_owned()], &["g".to_owned()]);
-        let (said, instead) = refused(found);
-        assert!(said.contains("gateway load balancer") && !instead.contains("modify-listener"), "{said} {instead}");
+    fn rollback_on_a_gateway_load_balancer_is_refused() {
+        let gateway = || LoadBalancer { kind: "gateway".into(), ..fixture::load_balancer() };
+        let refused = |error: Option<EmergencyError>| {
+            let Some(EmergencyError::OtherType { refusal, .. }) = error else { panic!("{error:?}") };
+            assert!(refusal.contains("alpha is a gateway load balancer"), "{refusal}");
+        };
+        refused(to_named_groups(&reading(gateway(), &[("webapp-b", 1)])).err());
+        refused(from_tags::started(&[reading(gateway(), &[("webapp-b", 1)])], None).err());
     }
 }

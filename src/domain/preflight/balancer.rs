@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::context::{Context, finding, unread_finding};
+use super::network_balancer;
 use crate::base::finding::{Code, Finding};
 use crate::base::number;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
-use crate::domain::elb::other_type::{advice, other_type, refusal};
+use crate::domain::elb::other_type::{ADVICE, kind_name, kind_of, refusal};
 use crate::domain::run::script_use::{self, ScriptUse};
+use crate::plan::place;
 
 /// Maximum number of target groups per Application Load Balancer. AWS does not raise this quota.
 const MAX_ATTACHED: usize = 100;
@@ -17,9 +19,12 @@ const TARGET_QUOTA: u32 = 1000;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, load_balancer) in &context.facts.selection.load_balancers {
-        check_type(load_balancer, findings);
+        check_type(context, load_balancer, findings);
         check_trace(load_balancer, findings);
-        check_quotas(context, arn, load_balancer, findings);
+        // A Network Load Balancer has other quotas of groups and targets.
+        if !context.is_network(arn) {
+            check_quotas(context, arn, load_balancer, findings);
+        }
     }
     check_groups_per_action(context, findings);
     for (_, group) in context.groups().filter(|(_, g)| context.is_raised(&g.cluster)) {
@@ -27,10 +32,19 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_type(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
+fn check_type(context: &Context<'_>, load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
     let name = &load_balancer.name;
-    if let Some(kind) = other_type(load_balancer) {
-        findings.push(finding(Code::CUT059, name, refusal(name, kind), advice(kind)));
+    let kind = match kind_of(load_balancer) {
+        Ok(kind) => kind,
+        Err(other) => return findings.push(finding(Code::CUT059, name, refusal(name, other), ADVICE)),
+    };
+    let entries = context.facts.selection.entries.iter().filter(|entry| entry.load_balancer == load_balancer.arn);
+    if let Some(entry) = entries.into_iter().find(|entry| entry.kind != kind) {
+        let message =
+            format!("{name} is a {}, but the plan has it under the key `{}`", kind_name(kind), entry.kind.key());
+        let help = format!("write `{}:` in place of `{}:` (`cutover help nlb`)", kind.key(), entry.kind.key());
+        let place = place::in_workload(context.plan, &entry.workload, &[entry.kind.key()]);
+        findings.push(finding(Code::CUT059, name, message, help).at(place));
     } else if !matches!(load_balancer.state.as_str(), "active" | "active_impaired" | "") {
         let message = format!("load balancer {name} is {}", load_balancer.state);
         findings.push(finding(Code::CUT059, name, message, "wait until the load balancer is active"));
@@ -100,6 +114,9 @@ fn check_groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let mut arns: BTreeSet<&str> = forward.ids().map(String::as_str).collect();
         let before = arns.len();
         arns.extend(selected.groups.iter().filter(|(c, _)| context.is_raised(c)).map(|(_, arn)| arn.as_str()));
+        if context.is_network(&selected.load_balancer) {
+            network_balancer::check_group_quota(context, selected, (before, arns.len()), findings);
+        }
         if arns.len() > LIMITS.max_members {
             let label = selected.route.label();
             let message = format!(

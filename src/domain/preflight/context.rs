@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use crate::base::arn;
 use crate::base::finding::{Code, Finding};
 use crate::base::partition;
+use crate::domain::elb::other_type::kind_of;
 use crate::domain::elb::select::{SelectedEntry, SelectedGroup};
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::preflight::facts::{ClusterFacts, Facts};
 use crate::domain::traffic::Unreadable;
-use crate::plan::model::{ClusterAccess, ClusterName, Plan, RouteEntry, Selector, StepKind, Workload};
+use crate::plan::model::{BalancerKind, ClusterAccess, ClusterName, Plan, RouteEntry, Selector, StepKind, Workload};
 
 /// The input of a check.
 pub struct Context<'a> {
@@ -47,6 +48,20 @@ impl<'a> Context<'a> {
     /// Returns a group of the plan by its ARN.
     pub fn group(&self, arn: &str) -> Option<&'a SelectedGroup> {
         self.facts.selection.groups.get(arn)
+    }
+
+    /// Returns the kind of a load balancer of the plan; `None` if cutover does not move the traffic of its type, or if
+    /// the plan has it under the key of another kind.
+    pub fn kind(&self, load_balancer: &str) -> Option<BalancerKind> {
+        let selection = &self.facts.selection;
+        let kind = kind_of(selection.load_balancers.get(load_balancer)?).ok()?;
+        let mut entries = selection.entries.iter().filter(|entry| entry.load_balancer == load_balancer);
+        entries.all(|entry| entry.kind == kind).then_some(kind)
+    }
+
+    /// Whether a load balancer is a Network Load Balancer, also by the plan.
+    pub fn is_network(&self, load_balancer: &str) -> bool {
+        self.kind(load_balancer) == Some(BalancerKind::Nlb)
     }
 
     /// Returns each entry with the group of `from` and a group of a raised cluster, for every such group.

@@ -27,6 +27,8 @@ pub struct Facts {
     pub attached: BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>,
     /// The targets of the attached groups and of the plan's groups, by the ARN of the group.
     pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
+    /// The quotas of the account that the checks of the plan need (see [`needed_quotas`](super::needed_quotas)), by name.
+    pub quotas: BTreeMap<&'static str, Result<u32, Unreadable>>,
     /// The facts about the clusters to which the plan gives access.
     pub clusters: BTreeMap<ClusterName, ClusterFacts>,
     /// The answer of the source of each metric gate, by the name of the gate. Sources that were not queried are missing

@@ -8,6 +8,8 @@ use crate::domain::elb::select::{SelectedGroup, short_name};
 
 /// The target type of a group whose only target is an AWS Lambda function.
 const LAMBDA: &str = "lambda";
+/// The target type of a group whose only target is an Application Load Balancer.
+const ALB: &str = "alb";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups() {
@@ -60,10 +62,16 @@ fn check_attachment(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
 fn check_network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     let mut wrong = |message: String, help: &str| findings.push(finding(Code::CUT068, &group.name, message, help));
-    if !matches!(group.target_type.as_str(), "ip" | "instance" | LAMBDA) {
+    let network = context.is_network(&selected.load_balancer);
+    let other = if network { ALB } else { LAMBDA };
+    if !["ip", "instance", other].contains(&group.target_type.as_str()) {
         return wrong(
             format!("{} has target type {}", group.name, group.target_type),
-            "an Application Load Balancer forwards to target groups of type ip, instance and lambda",
+            if network {
+                "a Network Load Balancer forwards to target groups of type ip, instance and alb"
+            } else {
+                "an Application Load Balancer forwards to target groups of type ip, instance and lambda"
+            },
         );
     }
     if let Some(load_balancer) = context.facts.selection.load_balancers.get(&selected.load_balancer)
@@ -148,6 +156,10 @@ fn settings(group: &TargetGroup) -> Vec<(&'static str, String)> {
         ("cross-zone", attribute("load_balancing.cross_zone.enabled", "use_load_balancer_configuration")),
         ("algorithm", attribute("load_balancing.algorithm.type", "round_robin")),
         ("target stickiness", attribute("stickiness.enabled", "false")),
+        // Only groups of Network Load Balancers have these attributes.
+        ("client IP preservation", attribute("preserve_client_ip.enabled", "not set")),
+        ("proxy protocol", attribute("proxy_protocol_v2.enabled", "false")),
+        ("connection termination", attribute("deregistration_delay.connection_termination.enabled", "false")),
     ];
     if attribute("stickiness.enabled", "false") == "true" {
         all.push(("stickiness type", attribute("stickiness.type", "lb_cookie")));

@@ -13,6 +13,7 @@ mod identity;
 pub mod machine;
 mod metrics;
 mod network;
+mod network_balancer;
 mod once;
 mod owners;
 pub mod permission;
@@ -38,7 +39,12 @@ use crate::plan::model::Plan;
 
 /// Returns the findings that need no facts, so that an offline check also has them.
 pub fn notes(plan: &Plan) -> Vec<Finding> {
-    [waits::notes(plan), steps::notes(plan)].concat()
+    [waits::notes(plan), steps::notes(plan), network_balancer::notes(plan)].concat()
+}
+
+/// Returns the names of the account's quotas that the checks of a plan need.
+pub fn needed_quotas(plan: &Plan) -> Vec<&'static str> {
+    network_balancer::needed_quotas(plan)
 }
 
 /// Returns all findings, including the findings of the selection, most severe first, with `accept` applied. `now` is
@@ -46,12 +52,13 @@ pub fn notes(plan: &Plan) -> Vec<Finding> {
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 14] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 15] = [
         identity::check,
         balancer::check,
         owners::check,
         groups::check,
         network::check,
+        network_balancer::check,
         bindings::check,
         workloads::check,
         hpa::check,

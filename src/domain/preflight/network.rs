@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::capacity::{ShortStep, short_steps};
 use super::context::{Context, finding};
+use super::network_balancer;
 use super::zones::{NOT_IN_USE, outside, usable};
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::SelectedGroup;
+use crate::plan::model::BalancerKind;
 
 /// The protocol versions to which only an HTTPS listener can forward.
 const HTTPS_ONLY: [&str; 2] = ["GRPC", "HTTP2"];
@@ -18,8 +20,11 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups().filter(|(_, g)| context.is_raised(&g.cluster)) {
         let load_balancer = context.facts.selection.load_balancers.get(&selected.load_balancer);
         // Another check reports load balancers of another type.
-        if let Some(load_balancer) = load_balancer.filter(|lb| lb.kind == "application") {
-            check_protocol(context, arn, selected, findings);
+        if let Some((load_balancer, kind)) = load_balancer.zip(context.kind(&selected.load_balancer)) {
+            match kind {
+                BalancerKind::Alb => check_protocol(context, arn, selected, findings),
+                BalancerKind::Nlb => network_balancer::check_protocol(context, arn, selected, findings),
+            }
             check_address_type(load_balancer, selected, findings);
             check_zones(context, load_balancer, selected, findings);
         }

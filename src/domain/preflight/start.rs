@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::finding::Code;
+use crate::domain::elb::other_type::is_network;
 use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection, SkipReason};
 use crate::domain::elb::{self, LIMITS};
 use crate::domain::health::Target;
@@ -41,6 +42,8 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         content: selected.route.content.clone(),
         limits: LIMITS,
         content_at_start: None,
+        settle: selected.settle.map(|time| time.as_secs()),
+        keeps_connections: selection.load_balancers.get(&selected.load_balancer).is_some_and(is_network),
         owners: owners(selection, selected),
     });
     let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &input.health));
@@ -102,10 +105,13 @@ fn group(
         health.get(arn).ok_or_else(|| Unreadable::Unavailable(format!("the health of {}", selected.group.name)))?;
     let attributes = &selected.group.attributes;
     let balancer = selection.load_balancers.get(&selected.load_balancer);
-    // The default is `use_load_balancer_configuration`, which is on for ALBs; only a group can switch it off.
+    // The default is `use_load_balancer_configuration`, which is on for ALBs, where only a group can switch it off, and
+    // off for NLBs.
     let own = attributes.get("load_balancing.cross_zone.enabled").map(String::as_str);
     let inherited = balancer.and_then(|lb| lb.attributes.get("load_balancing.cross_zone.enabled")).map(String::as_str);
-    let off = own == Some("false") || (own == Some("use_load_balancer_configuration") && inherited == Some("false"));
+    let off = own == Some("false")
+        || (own == Some("use_load_balancer_configuration") && inherited == Some("false"))
+        || (own != Some("true") && inherited != Some("true") && balancer.is_some_and(is_network));
     let start = GroupStart {
         name: selected.group.name.clone(),
         cluster: selected.cluster.clone(),

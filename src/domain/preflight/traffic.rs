@@ -21,9 +21,10 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     check_unmoved_rules(context, findings);
 }
 
+/// Returns how long a client stays with a group; `None` without group stickiness, or if stickiness has no duration.
 fn sticky_for(route: &LiveRoute) -> Option<Duration> {
     let sticky = route.forwards().and(route.content.sticky())?;
-    Some(Duration::from_secs(sticky.seconds.unwrap_or(0).into()))
+    Some(Duration::from_secs(sticky.seconds?.into()))
 }
 
 fn check_group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {

@@ -23,17 +23,8 @@ fn skeleton(started: &Started) -> Skeleton {
     for route in &started.routes {
         let new: Vec<_> = route.groups.keys().filter(|name| !clusters.contains(name)).cloned().collect();
         clusters.extend(new);
-        let entry = RouteEntry {
-            load_balancer: Selector::Arn(route.load_balancer.clone()),
-            listeners: Vec::new(),
-            target_groups: route
-                .groups
-                .iter()
-                .map(|(cluster, arn)| (cluster.clone(), Selector::Arn(arn.clone())))
-                .collect(),
-            rules: None,
-            expect: None,
-        };
+        let groups = route.groups.iter().map(|(cluster, arn)| (cluster.clone(), Selector::Arn(arn.clone())));
+        let entry = RouteEntry::of_arns(&route.load_balancer, groups.collect());
         match workloads.iter_mut().find(|(name, _)| *name == route.workload) {
             Some((_, entries)) if entries.contains(&entry) => {}
             Some((_, entries)) => entries.push(entry),

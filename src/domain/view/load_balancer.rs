@@ -31,7 +31,7 @@ pub struct LoadBalancerView {
     pub dns_name: String,
     /// The state of the load balancer, such as `active`.
     pub state: String,
-    /// The type of the load balancer if cutover does not move its traffic, such as `network`.
+    /// The type of the load balancer if cutover does not move its traffic, such as `gateway`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_type: Option<String>,
     /// The tags of this tool, which include the marker of a run, if any.
@@ -58,7 +58,7 @@ pub struct RouteView {
     pub other_actions: Vec<&'static str>,
     /// The groups that the route forwards to, in the order of the action.
     pub shares: Vec<MemberView>,
-    /// The duration of group stickiness in seconds; absent if group stickiness is off.
+    /// The duration of group stickiness in seconds, 0 for stickiness without a duration; absent if it is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stickiness_seconds: Option<u32>,
     /// The tags of the route that name owners.

@@ -23,7 +23,7 @@ impl RunLoop<'_> {
         for (request, seen) in self.metric_queries.take_results() {
             // A result does not count if it was measured at other shares.
             let current = metrics::in_force(self.plan, &self.state).iter().any(|g| g.name == request.gate.name);
-            if current && request.to >= self.state.shares_since && !metrics::shares_changing(self.plan, &self.state) {
+            if current && metrics::is_current(self.plan, &self.state, &request) {
                 let measurement = Measurement { from: request.from, to: request.to, seen };
                 self.journal(Event::GateMeasured { gate: request.gate.name, measurement }).await?;
             }

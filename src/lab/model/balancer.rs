@@ -13,10 +13,12 @@ use super::routing::EffectiveAction;
 /// Tags or attributes, by key.
 pub(crate) type Pairs = BTreeMap<String, String>;
 
-/// A simulated application load balancer.
+/// A simulated load balancer.
 #[derive(Debug, Clone)]
 pub(crate) struct Balancer {
     pub arn: Arc<str>,
+    /// Whether it is a Network Load Balancer.
+    pub network: bool,
     pub name: String,
     pub dns_name: String,
     pub scheme: String,

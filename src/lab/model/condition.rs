@@ -11,6 +11,8 @@ pub(crate) enum Condition {
     Host(Vec<String>),
     /// The method is one of these. The lab's clients send GET.
     Method(Vec<String>),
+    /// A condition that every request of the lab's clients meets: they connect over IPv4.
+    Always,
     /// A condition on something that the lab's clients never send, such as a header.
     Never,
 }
@@ -28,6 +30,7 @@ impl Condition {
                 Self::Host(values("HostHeaderConfig").iter().map(|v| v.to_ascii_lowercase()).collect())
             }
             Some("http-request-method") => Self::Method(values("HttpRequestMethodConfig")),
+            Some("source-ip") if tree["SourceIpConfig"]["IpAddressType"] == "ipv4" => Self::Always,
             _ => Self::Never,
         }
     }
@@ -38,6 +41,7 @@ impl Condition {
             Self::Path(patterns) => patterns.iter().any(|p| matches_pattern(p.as_bytes(), path.as_bytes())),
             Self::Host(patterns) => patterns.iter().any(|p| matches_pattern(p.as_bytes(), host.as_bytes())),
             Self::Method(methods) => methods.iter().any(|m| m == "GET"),
+            Self::Always => true,
             Self::Never => false,
         }
     }

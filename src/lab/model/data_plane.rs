@@ -22,6 +22,10 @@ impl World {
                 set_cookie: None,
             };
         };
+        let balancer = self.listeners[self.routes[route].listener].balancer;
+        if self.balancers[balancer].network {
+            return self.pick_connection(route, balancer, request.cookie, now);
+        }
         let bound_group = request.cookie.and_then(|cookie| self.sticky_group(route, cookie));
         let route_arn = Arc::clone(&self.routes[route].arn);
         let effective = &mut self.routes[route].effective;
@@ -35,7 +39,6 @@ impl World {
             };
         }
         let sticky = effective.sticky.filter(|_| bound_group.is_none());
-        let balancer = self.listeners[self.routes[route].listener].balancer;
         let chosen =
             bound_group.or_else(|| self.routes[route].effective.next_group(&mut self.balancers[balancer].owed));
         let Some(group) = chosen else {
@@ -50,6 +53,38 @@ impl World {
         let set_cookie =
             sticky.map(|seconds| format!("{group:x}-{:x}", now.as_second() + i64::try_from(seconds).unwrap_or(0)));
         self.pick_target(route_arn, group, set_cookie)
+    }
+
+    /// Returns the target of a request through a Network Load Balancer, which chooses a group and a target for each
+    /// connection. An open connection stays with its target, whatever the weights, for as long as the target runs.
+    fn pick_connection(&mut self, route: usize, balancer: usize, open: Option<&str>, now: jiff::Timestamp) -> Pick {
+        let route_arn = Arc::clone(&self.routes[route].arn);
+        if let Some((group, outcome)) = open.and_then(|open| self.open_connection(open)) {
+            let group = Some(Arc::clone(&self.groups[group].arn));
+            return Pick { route: route_arn, group, cluster: None, outcome, set_cookie: None };
+        }
+        let reset =
+            |route| Pick { route, group: None, cluster: None, outcome: RoutingOutcome::Reset, set_cookie: None };
+        let Some(group) = self.routes[route].effective.next_group(&mut self.balancers[balancer].owed) else {
+            return reset(route_arn);
+        };
+        let pick = self.pick_target(Arc::clone(&route_arn), group, None);
+        let RoutingOutcome::Target { pod, port, .. } = pick.outcome else { return reset(route_arn) };
+        self.count_connection(group, now);
+        Pick { set_cookie: Some(format!("{group:x}-{:x}-{port:x}", pod.0)), ..pick }
+    }
+
+    /// Returns the group and the target of an open connection; `None` if the target does not run any more.
+    fn open_connection(&self, open: &str) -> Option<(usize, RoutingOutcome)> {
+        let mut parts = open.split('-').map(|part| usize::from_str_radix(part, 16).ok());
+        let (group, pod, port) = (parts.next()??, parts.next()??, parts.next()??);
+        let target = self.pods.get(pod).filter(|pod| pod.alive())?;
+        let outcome = RoutingOutcome::Target {
+            pod: PodId(u32::try_from(pod).ok()?),
+            ip: target.ip,
+            port: u16::try_from(port).ok()?,
+        };
+        (group < self.groups.len()).then_some((group, outcome))
     }
 
     fn pick_target(&mut self, route: Arc<str>, group: usize, set_cookie: Option<String>) -> Pick {
@@ -163,6 +198,7 @@ impl World {
             match condition {
                 Condition::Path(patterns) => path = patterns.first()?.replace('*', "x").replace('?', "y"),
                 Condition::Host(patterns) => host = patterns.first()?.replace('*', "www").replace('?', "y"),
+                Condition::Always => {}
                 Condition::Method(methods) if methods.iter().any(|m| m == "GET") => {}
                 Condition::Method(_) | Condition::Never => return None,
             }

@@ -13,6 +13,9 @@ use super::interface::{PodId, ProbeResult};
 /// The target type of a group whose target is a function.
 pub(crate) const LAMBDA: &str = "lambda";
 
+/// The protocol of the groups and health checks of a Network Load Balancer.
+pub(crate) const TCP: &str = "TCP";
+
 /// A simulated target group.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
@@ -62,15 +65,17 @@ pub(crate) struct HealthCheckSettings {
 }
 
 impl HealthCheckSettings {
-    /// Returns whether an HTTP status satisfies the matcher, such as `200`, `200,302` or `200-299`.
+    /// Returns whether an HTTP status satisfies the matcher, such as `200`, `200,302` or `200-299`. A check over TCP is
+    /// passed by any answer.
     pub fn accepts(&self, status: u16) -> bool {
-        self.matcher.split(',').any(|part| match part.split_once('-') {
-            Some((low, high)) => {
-                low.trim().parse().is_ok_and(|l: u16| l <= status)
-                    && high.trim().parse().is_ok_and(|h: u16| status <= h)
-            }
-            None => part.trim().parse() == Ok(status),
-        })
+        self.protocol == TCP
+            || self.matcher.split(',').any(|part| match part.split_once('-') {
+                Some((low, high)) => {
+                    low.trim().parse().is_ok_and(|l: u16| l <= status)
+                        && high.trim().parse().is_ok_and(|h: u16| status <= h)
+                }
+                None => part.trim().parse() == Ok(status),
+            })
     }
 }
 

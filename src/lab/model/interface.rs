@@ -60,7 +60,8 @@ pub struct ClientRequest<'a> {
     pub host: &'a str,
     /// Path without the query string.
     pub path: &'a str,
-    /// Value of the `AWSALBTG` cookie, if the client sends one.
+    /// Value of the `AWSALBTG` cookie, if the client sends one. On a Network Load Balancer: the open connection that the
+    /// client uses, if any.
     pub cookie: Option<&'a str>,
 }
 
@@ -71,11 +72,13 @@ pub struct Pick {
     pub route: Arc<str>,
     /// ARN of the chosen target group; `None` if the action does not forward, or if every weight is 0.
     pub group: Option<Arc<str>>,
-    /// Name in the plan of the cluster that the group belongs to; `None` for third-party groups.
+    /// Name in the plan of the cluster that the group belongs to; `None` for third-party groups, and for a request over
+    /// an existing connection, which follows no weight.
     pub cluster: Option<Arc<str>>,
     /// The chosen target, or the load balancer's own response.
     pub outcome: RoutingOutcome,
-    /// Value for `Set-Cookie: AWSALBTG=…`, on routes with group stickiness.
+    /// Value for `Set-Cookie: AWSALBTG=…`, on routes with group stickiness. On a Network Load Balancer: the connection
+    /// that was opened.
     pub set_cookie: Option<String>,
 }
 

@@ -38,7 +38,7 @@ use jiff::Timestamp;
 pub(crate) use balancer::{Balancer, Listener, Pairs, Route, number, weights};
 pub(crate) use bucket::Bucket;
 pub(crate) use condition::Condition;
-pub(crate) use group::{Group, HealthCheckSettings, LAMBDA};
+pub(crate) use group::{Group, HealthCheckSettings, LAMBDA, TCP};
 pub use inspect::Snapshot;
 pub use interface::*;
 pub(crate) use platform::{ADDONS, Platform, Subnet};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::World;
+use super::{TCP, World};
 use crate::base::arn;
 use crate::lab::scenario::fault::GateResult;
 use crate::plan::model::metric::MetricSource;
@@ -24,6 +24,8 @@ pub(crate) const RESPONSE_TIME_BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 50
 pub struct GroupCounters {
     /// Requests that were sent to a target.
     pub requests: u64,
+    /// Connections that a Network Load Balancer opened to a target.
+    pub connections: u64,
     /// Requests with a status of 500 or more.
     pub errors: u64,
     /// Requests that the target did not answer: connection refused or response too late.
@@ -36,6 +38,7 @@ impl GroupCounters {
     /// Adds the counters of `other`.
     pub fn add(&mut self, other: &Self) {
         self.requests += other.requests;
+        self.connections += other.connections;
         self.errors += other.errors;
         self.unanswered += other.unanswered;
         other.response_times.iter().for_each(|(delay, count)| self.add_response_time(*delay, *count));
@@ -92,7 +95,10 @@ impl GroupCounters {
 
 /// Counters of all groups, by ARN: totals since the start of the lab, and recent requests, oldest first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TrafficCounters(BTreeMap<Arc<str>, (GroupCounters, VecDeque<ForwardedRequest>)>);
+pub(crate) struct TrafficCounters(BTreeMap<Arc<str>, (GroupCounters, VecDeque<ForwardedRequest>)>, Connections);
+
+/// The second in which each recent connection to a group was opened, oldest first, by the ARN of the group.
+type Connections = BTreeMap<Arc<str>, VecDeque<i64>>;
 
 /// A request that was sent to a target. Kept small, because a rehearsal has tens of thousands of requests.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +143,20 @@ impl World {
         }
     }
 
+    /// Returns whether a group with this ARN, or end of an ARN, belongs to a Network Load Balancer.
+    pub fn is_network_group(&self, group: &str) -> bool {
+        self.groups.iter().any(|known| known.arn.ends_with(group) && known.protocol == TCP)
+    }
+
+    /// Counts one new connection to a group.
+    pub(super) fn count_connection(&mut self, group: usize, now: Timestamp) {
+        let opened = self.traffic.1.entry(Arc::clone(&self.groups[group].arn)).or_default();
+        opened.push_back(now.as_second());
+        while opened.front().is_some_and(|first| *first < now.as_second() - RETENTION_SECONDS) {
+            opened.pop_front();
+        }
+    }
+
     /// Returns the names and states of the CloudWatch alarms that the plan's gates use.
     pub(crate) fn alarms(&self) -> Vec<(String, &'static str)> {
         let mut all = Vec::new();
@@ -166,6 +186,9 @@ impl World {
             let begin = hits.partition_point(|request| request.second < from);
             hits.range(begin..).take_while(|request| request.second < to).for_each(|request| all.count(*request));
         }
+        let opened = self.traffic.1.iter().find(|(arn, _)| arn.ends_with(group)).map(|(_, opened)| opened);
+        let opened = opened.into_iter().flatten().filter(|second| (from..to).contains(*second)).count();
+        all.connections = u64::try_from(opened).unwrap_or(u64::MAX);
         all
     }
 

@@ -62,11 +62,11 @@ fn measure_gate(world: &mut World, request: &MeasurementRequest) -> MeasuredValu
         all
     };
     let (old, new) = (side(&request.old), side(&request.new));
-    let count = |c: &GroupCounters| RequestCount { requests: c.requests, errors: c.errors + c.unanswered };
     match &request.gate.condition {
-        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => {
-            MeasuredValue::Counts { old: count(&old), new: count(&new) }
-        }
+        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => MeasuredValue::Counts {
+            old: counts(world, request, &request.old),
+            new: counts(world, request, &request.new),
+        },
         GateCondition::Latency(_) => match (old.quantile(0.99), new.quantile(0.99)) {
             (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
             _ => MeasuredValue::Nothing { message: "one of the clusters has no requests".into() },
@@ -76,6 +76,19 @@ fn measure_gate(world: &mut World, request: &MeasurementRequest) -> MeasuredValu
         }
         GateCondition::State => MeasuredValue::State { well: true, message: "simulated by the lab".into() },
     }
+}
+
+/// Returns the requests to the groups of a cluster; for groups of a Network Load Balancer, the new connections.
+fn counts(world: &World, request: &MeasurementRequest, side: &QueriedCluster) -> RequestCount {
+    let count = |group: &String| {
+        let counted = world.group_counters(group, request.from, request.to);
+        if world.is_network_group(group) {
+            RequestCount { requests: counted.connections, errors: counted.unanswered.min(counted.connections) }
+        } else {
+            RequestCount { requests: counted.requests, errors: counted.errors + counted.unanswered }
+        }
+    };
+    side.groups.iter().fold(RequestCount::default(), |sum, (group, _)| sum.plus(count(group)))
 }
 
 /// Returns a measurement with which every gate fails. It has no numbers, because the lab has not measured any.

@@ -25,7 +25,7 @@ const WRITE_DURATION: Duration = Duration::from_secs(15);
 pub fn length(plan: &Plan) -> Duration {
     let step = |kind: &StepKind| match kind {
         StepKind::Bind => BIND_DURATION,
-        StepKind::Shares(_) => plan.strategy.settle + WRITE_DURATION,
+        StepKind::Shares(_) => plan.strategy.longest_settle + WRITE_DURATION,
         StepKind::Bake(time) => *time,
         StepKind::Approval(_) => APPROVAL_DELAY,
         StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
@@ -72,7 +72,7 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         StepKind::Approval(_) => Some(APPROVAL_DELAY),
         StepKind::Exec(_) | StepKind::Unknown => Some(Duration::ZERO),
     });
-    let long = waits.sum::<Duration>().max(plan.strategy.settle);
+    let long = waits.sum::<Duration>().max(plan.strategy.longest_settle);
     // Add the time until the plan's hours permit the next raise.
     let routes = schedule::expected_routes(&plan.workloads);
     let next = plan.strategy.steps.iter().find(|s| s.number > step && schedule::raises(&plan.strategy, s.number));

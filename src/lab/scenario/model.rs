@@ -107,7 +107,7 @@ pub struct Stickiness {
 pub struct Listener {
     /// Port, 1–65535.
     pub port: u16,
-    /// `HTTP` or `HTTPS`. The default is `HTTPS` on 443, else `HTTP`.
+    /// `HTTP` or `HTTPS`. The default is `HTTPS` on 443, else `HTTP`. On a Network Load Balancer: `TCP` or `TLS`.
     pub protocol: Option<String>,
     /// Rules, and the default action as an entry without a priority. By default, they are as the plan implies.
     #[serde(default)]

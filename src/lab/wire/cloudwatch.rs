@@ -88,7 +88,7 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         .as_i64()
         .filter(|p| *p >= 60 && p % 60 == 0)
         .ok_or_else(|| validation_error("Period must be a multiple of 60"))?;
-    let group = group(&stat["Metric"]);
+    let group = group(world, &stat["Metric"]);
     let complete = world.time().checked_sub(DATA_DELAY).unwrap_or(Timestamp::MIN);
     let (mut times, mut values) = (Vec::new(), Vec::new());
     let mut start = from - from.rem_euclid(60);
@@ -122,10 +122,11 @@ fn value_of(world: &World, stat: &Value, group: &str, from: Timestamp, to: Times
 }
 
 /// Returns the target group of a metric, as the end of the group's ARN.
-fn group(metric: &Value) -> Option<String> {
+fn group(world: &World, metric: &Value) -> Option<String> {
     let dimensions = metric["Dimensions"].as_array()?;
-    let named = dimensions.iter().find(|d| d["Name"] == "TargetGroup")?;
-    named["Value"].as_str().filter(|_| metric["Namespace"] == "AWS/ApplicationELB").map(str::to_owned)
+    let named = dimensions.iter().find(|d| d["Name"] == "TargetGroup")?["Value"].as_str()?;
+    let namespace = if world.is_network_group(named) { "AWS/NetworkELB" } else { "AWS/ApplicationELB" };
+    (metric["Namespace"] == namespace).then(|| named.to_owned())
 }
 
 /// Returns the value of a metric in a period; `None` if there was no traffic or no error.
@@ -133,6 +134,7 @@ fn group(metric: &Value) -> Option<String> {
 fn value(metric: &Value, statistic: &str, counted: &GroupCounters) -> Option<f64> {
     let some = |count: u64| (count > 0).then_some(count as f64);
     match metric["MetricName"].as_str()? {
+        _ if metric["Namespace"] == "AWS/NetworkELB" => network_value(metric["MetricName"].as_str()?, counted),
         "RequestCount" => some(counted.requests),
         "HTTPCode_Target_5XX_Count" => some(counted.errors),
         "HTTPCode_Target_2XX_Count" => some(counted.requests - counted.errors - counted.unanswered),
@@ -141,6 +143,18 @@ fn value(metric: &Value, statistic: &str, counted: &GroupCounters) -> Option<f64
             Some(percent) => counted.quantile(percent / 100.0),
             None => some(counted.answered()).map(|all| counted.sum() / all),
         },
+        _ => None,
+    }
+}
+
+/// Returns the value of a metric of a Network Load Balancer. The targets of the lab reset the connections that they do
+/// not answer.
+#[allow(clippy::cast_precision_loss)]
+fn network_value(metric: &str, counted: &GroupCounters) -> Option<f64> {
+    let some = |count: u64| (count > 0).then_some(count as f64);
+    match metric {
+        "NewFlowCount" => some(counted.connections),
+        "TCP_Target_Reset_Count" => some(counted.unanswered),
         _ => None,
     }
 }

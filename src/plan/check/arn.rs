@@ -4,14 +4,36 @@ use super::{Diagnostic, Place, PlanContext, note};
 use crate::base::arn::Arn;
 use crate::base::finding::Code;
 use crate::plan::decode::clip;
+use crate::plan::model::BalancerKind;
 
 /// A kind of ARN: the kind's name in messages, the prefix of the resource, and the number of segments of the resource.
 pub(super) struct ArnKind(&'static str, &'static str, usize);
 
-pub(super) const LOAD_BALANCER: ArnKind = ArnKind("an Application Load Balancer", "loadbalancer/app/", 4);
 pub(super) const TARGET_GROUP: ArnKind = ArnKind("a target group", "targetgroup/", 3);
-pub(super) const LISTENER: ArnKind = ArnKind("a listener of an Application Load Balancer", "listener/app/", 5);
-pub(super) const RULE: ArnKind = ArnKind("a rule of an Application Load Balancer", "listener-rule/app/", 6);
+
+/// Returns the kind of the ARNs of load balancers of a kind.
+pub(super) fn load_balancer(kind: BalancerKind) -> ArnKind {
+    match kind {
+        BalancerKind::Alb => ArnKind("an Application Load Balancer", "loadbalancer/app/", 4),
+        BalancerKind::Nlb => ArnKind("a Network Load Balancer", "loadbalancer/net/", 4),
+    }
+}
+
+/// Returns the kind of the ARNs of listeners of a kind of load balancer.
+pub(super) fn listener(kind: BalancerKind) -> ArnKind {
+    match kind {
+        BalancerKind::Alb => ArnKind("a listener of an Application Load Balancer", "listener/app/", 5),
+        BalancerKind::Nlb => ArnKind("a listener of a Network Load Balancer", "listener/net/", 5),
+    }
+}
+
+/// Returns the kind of the ARNs of rules of a kind of load balancer.
+pub(super) fn rule(kind: BalancerKind) -> ArnKind {
+    match kind {
+        BalancerKind::Alb => ArnKind("a rule of an Application Load Balancer", "listener-rule/app/", 6),
+        BalancerKind::Nlb => ArnKind("a rule of a Network Load Balancer", "listener-rule/net/", 6),
+    }
+}
 
 /// Checks an ARN that must be of one of `kinds`, and adds errors.
 pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanContext, out: &mut Vec<Diagnostic>) {
@@ -29,7 +51,12 @@ pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanCont
         let wanted: Vec<&str> = kinds.iter().map(|k| k.0).collect();
         let shapes: Vec<String> = kinds.iter().map(|k| format!("…:{}…", k.1)).collect();
         let other = match resource.split('/').nth(1) {
-            Some("net") => " but of a Network Load Balancer, whose weights cutover does not write",
+            Some("app") if !resource.starts_with("targetgroup/") => {
+                " but of an Application Load Balancer, whose key is `alb`"
+            }
+            Some("net") if !resource.starts_with("targetgroup/") => {
+                " but of a Network Load Balancer, whose key is `nlb`"
+            }
             Some("gwy") => " but of a Gateway Load Balancer, which has no weights",
             _ => "",
         };

@@ -20,7 +20,6 @@ use super::scalar::MarkerKind;
 use super::suggest::closest;
 use crate::base::finding::{Code, Source};
 use crate::base::number;
-use crate::plan::schedule;
 
 /// The text of a plan and where it was read from.
 pub(super) struct Origin<'a> {
@@ -58,8 +57,8 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let clusters = clusters(spec, out);
     let workloads = workloads(spec, &scope, out);
     let metrics = gates::all(spec, out);
-    let routes = schedule::expected_routes(workloads.as_deref().unwrap_or_default());
-    let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, routes, out));
+    let moved = workloads.as_deref().unwrap_or_default();
+    let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, moved, out));
     if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
         check_access(spec, clusters, strategy, out);
     }

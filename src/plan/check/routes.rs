@@ -6,8 +6,10 @@ use super::{Diagnostic, Place, Placed, PlanContext, UniqueValues, arn, note};
 use crate::base::finding::Code;
 use crate::plan::binding_fields::Binding;
 use crate::plan::decode::Table;
-use crate::plan::file::{Alb, Route, Rule};
-use crate::plan::model::{BindingMode, BindingSpec, ListenerRef, RouteEntry, RuleRef, Selector, TargetType};
+use crate::plan::file::{Alb, Nlb, Route, Rule};
+use crate::plan::model::{
+    BalancerKind, BindingMode, BindingSpec, ListenerRef, RouteEntry, RuleRef, Selector, TargetType,
+};
 use crate::plan::scalar::{ListenerName, Mode, Resource, TargetKind};
 
 /// The target groups that were checked so far, by name, each with its cluster and its place in the file.
@@ -42,36 +44,68 @@ pub(super) fn entries(
             .help("add one: `- alb: {loadBalancer: …, targetGroups: …}`");
     }
     let mut checked = Vec::new();
-    for route in &routes.value {
-        checked.extend(route.value.alb.as_ref().and_then(|alb| entry(&alb.value, scope, groups, out)));
+    for Placed { value: Route { alb, nlb }, .. } in &routes.value {
+        let entry = match (alb, nlb) {
+            (Some(alb), None) => entry(BalancerKind::Alb, &alb.value, scope, groups, out),
+            (None, Some(nlb)) => network_entry(&nlb.value, scope, groups, out),
+            // The decoder has already added the error.
+            (None, None) | (Some(_), Some(_)) => None,
+        };
+        checked.extend(entry);
     }
     Some(checked)
 }
 
-fn entry(alb: &Alb, scope: &PlanContext, groups: &mut UsedGroups, out: &mut Vec<Diagnostic>) -> Option<RouteEntry> {
-    if let Some(Placed { value: Resource(Selector::Arn(text)), place, .. }) = &alb.load_balancer {
-        arn::check(text, &[arn::LOAD_BALANCER], *place, scope, out);
+fn network_entry(
+    nlb: &Nlb,
+    scope: &PlanContext,
+    groups: &mut UsedGroups,
+    out: &mut Vec<Diagnostic>,
+) -> Option<RouteEntry> {
+    let Nlb { load_balancer, listeners, target_groups, rules, expect, settle } = nlb.clone();
+    let fields = Alb { load_balancer, listeners, target_groups, rules, expect };
+    let entry = entry(BalancerKind::Nlb, &fields, scope, groups, out)?;
+    Some(RouteEntry { settle: Some(settle?.value.0), ..entry })
+}
+
+/// Checks the fields that every kind of load balancer of AWS has.
+fn entry(
+    kind: BalancerKind,
+    fields: &Alb,
+    scope: &PlanContext,
+    groups: &mut UsedGroups,
+    out: &mut Vec<Diagnostic>,
+) -> Option<RouteEntry> {
+    if let Some(Placed { value: Resource(Selector::Arn(text)), place, .. }) = &fields.load_balancer {
+        arn::check(text, &[arn::load_balancer(kind)], *place, scope, out);
     }
-    let listeners = alb.listeners.as_ref().map(|l| listeners(&l.value, scope, out));
-    let target_groups = alb.target_groups.as_ref().map(|t| target_groups(t, scope, groups, out));
-    let rules = alb.rules.as_ref().map(|r| rules(&r.value, scope, out));
+    let listeners = fields.listeners.as_ref().map(|l| listeners(kind, &l.value, scope, out));
+    let target_groups = fields.target_groups.as_ref().map(|t| target_groups(t, scope, groups, out));
+    let rules = fields.rules.as_ref().map(|r| rules(kind, &r.value, scope, out));
     let rules = rules?;
     Some(RouteEntry {
-        load_balancer: alb.load_balancer.as_ref()?.value.0.clone(),
+        kind,
+        load_balancer: fields.load_balancer.as_ref()?.value.0.clone(),
         listeners: listeners?,
         target_groups: target_groups?,
         rules: (!rules.is_empty()).then_some(rules),
-        expect: alb.expect.as_ref().and_then(|e| usize::try_from(e.value.0).ok()),
+        expect: fields.expect.as_ref().and_then(|e| usize::try_from(e.value.0).ok()),
+        settle: None,
     })
 }
 
-fn listeners(list: &[Placed<ListenerName>], scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Vec<ListenerRef> {
+fn listeners(
+    kind: BalancerKind,
+    list: &[Placed<ListenerName>],
+    scope: &PlanContext,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<ListenerRef> {
     let mut unique_names = UniqueValues::new("listeners of this route are", Code::CUT019);
     for listener in list {
         let name = match &listener.value.0 {
             ListenerRef::Port(port) => port.to_string(),
             ListenerRef::Arn(text) => {
-                arn::check(text, &[arn::LISTENER], listener.place, scope, out);
+                arn::check(text, &[arn::listener(kind)], listener.place, scope, out);
                 text.clone()
             }
         };
@@ -80,7 +114,7 @@ fn listeners(list: &[Placed<ListenerName>], scope: &PlanContext, out: &mut Vec<D
     list.iter().map(|l| l.value.0.clone()).collect()
 }
 
-fn rules(list: &[Placed<Rule>], scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Vec<RuleRef> {
+fn rules(kind: BalancerKind, list: &[Placed<Rule>], scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Vec<RuleRef> {
     let mut unique_names = UniqueValues::new("rules of this route are", Code::CUT019);
     let mut checked = Vec::new();
     for rule in list {
@@ -89,7 +123,7 @@ fn rules(list: &[Placed<Rule>], scope: &PlanContext, out: &mut Vec<Diagnostic>) 
             (Some(_), ..) => ("default".to_owned(), RuleRef::Default),
             (_, Some(priority), _) => (format!("priority {}", priority.value.0), RuleRef::Priority(priority.value.0)),
             (.., Some(text)) => {
-                arn::check(&text.value.0, &[arn::RULE, arn::LISTENER], text.place, scope, out);
+                arn::check(&text.value.0, &[arn::rule(kind), arn::listener(kind)], text.place, scope, out);
                 (text.value.0.clone(), RuleRef::Arn(text.value.0.clone()))
             }
             _ => continue,

@@ -11,13 +11,14 @@ use crate::plan::model::{
     TargetHealthGates,
 };
 use crate::plan::scalar::{Percent, Reaction, Stickiness};
+use crate::plan::schedule;
 use crate::plan::time::ApprovalReaction;
 
 pub(super) fn strategy(
     strategy: &Strategy,
     scope: &PlanContext,
     metrics: Vec<MetricGate>,
-    routes: usize,
+    workloads: &[model::Workload],
     out: &mut Vec<Diagnostic>,
 ) -> Option<model::Strategy> {
     let direction = direction(strategy, scope, out);
@@ -30,10 +31,12 @@ pub(super) fn strategy(
     let hours = hours::hours(strategy, out);
     let hours_complete = out.len() == before && strategy.windows.as_ref().is_none_or(|all| all.complete);
     let Direction { from, to, .. } = direction?;
+    let settle = strategy.settle.as_ref()?.value.0;
     let checked = model::Strategy {
         from,
         to,
-        settle: strategy.settle.as_ref()?.value.0,
+        settle,
+        longest_settle: schedule::longest_settle(workloads, settle),
         on_failure: reaction(strategy.on_failure.as_ref()?.value),
         rollback_stickiness: match strategy.rollback.as_ref()?.value.stickiness.as_ref()?.value {
             Stickiness::Break => RollbackStickiness::Break,
@@ -49,7 +52,7 @@ pub(super) fn strategy(
         steps: steps?,
     };
     if hours_complete {
-        hours::check_steps_fit(strategy, &checked, routes, out);
+        hours::check_steps_fit(strategy, &checked, schedule::expected_routes(workloads), out);
     }
     Some(checked)
 }

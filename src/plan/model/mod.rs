@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::arn;
 use crate::base::hours::Hours;
 
 /// A cluster's name in the plan. It has no meaning outside of the plan.
@@ -166,9 +167,11 @@ pub enum TargetType {
     Instance,
 }
 
-/// The field `routes[].alb`: a load balancer, and one target group per cluster.
+/// An entry of `routes`: a load balancer, and one target group per cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteEntry {
+    /// The kind of the load balancer.
+    pub kind: BalancerKind,
     /// Selects the load balancer.
     pub load_balancer: Selector,
     /// Selects the listeners; empty: all listeners.
@@ -180,6 +183,47 @@ pub struct RouteEntry {
     pub rules: Option<Vec<RuleRef>>,
     /// The required number of selected routes.
     pub expect: Option<usize>,
+    /// The settle time of these routes; `None` means [`Strategy::settle`].
+    pub settle: Option<Duration>,
+}
+
+/// The kind of a load balancer: the key of an entry of `routes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BalancerKind {
+    /// An AWS Application Load Balancer.
+    Alb,
+    /// An AWS Network Load Balancer.
+    Nlb,
+}
+
+impl BalancerKind {
+    /// Returns the key in the plan file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Alb => "alb",
+            Self::Nlb => "nlb",
+        }
+    }
+
+    /// Returns the kind that an ARN of a load balancer names; an Application Load Balancer if the ARN names none.
+    pub fn of_arn(arn: &str) -> Self {
+        if arn::resource(arn).starts_with("loadbalancer/net/") { Self::Nlb } else { Self::Alb }
+    }
+}
+
+impl RouteEntry {
+    /// Returns an entry that selects a load balancer by its ARN, with all routes that carry the groups.
+    pub fn of_arns(load_balancer: &str, target_groups: Vec<(ClusterName, Selector)>) -> Self {
+        Self {
+            kind: BalancerKind::of_arn(load_balancer),
+            load_balancer: Selector::Arn(load_balancer.to_owned()),
+            listeners: Vec::new(),
+            target_groups,
+            rules: None,
+            expect: None,
+            settle: None,
+        }
+    }
 }
 
 /// Selects a load balancer or target group.
@@ -222,6 +266,9 @@ pub struct Strategy {
     pub to: ClusterName,
     /// Time to wait after new weights were read back, until the traffic follows the weights.
     pub settle: Duration,
+    /// The longest settle time of the routes: at least [`Strategy::settle`] if a route has none of its own. Windows and
+    /// estimates count it.
+    pub longest_settle: Duration,
     /// What happens when a guard fails.
     pub on_failure: OnFailure,
     /// How a rollback treats sticky clients.

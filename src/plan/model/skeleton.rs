@@ -71,6 +71,7 @@ impl Strategy {
             from,
             to,
             settle: Duration::from_secs(15),
+            longest_settle: Duration::from_secs(15),
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cutover::plan::model::{
-    BindingMode, ClusterAccess, ListenerRef, MarkerMode, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector,
-    Shares, StepKind, TargetType,
+    BalancerKind, BindingMode, ClusterAccess, ListenerRef, MarkerMode, OnFailure, PortRef, RollbackStickiness, RuleRef,
+    Selector, Shares, StepKind, TargetType,
 };
 use cutover::plan::{self, lint, render, schema};
 
@@ -46,6 +46,30 @@ fn reference_plan() {
     assert_eq!(strategy.steps[1].kind, StepKind::Shares(shares(&[("a", 99), ("b", 1)])));
     assert_eq!(strategy.steps[7].kind, StepKind::Approval(Some("on-call has read the dashboards".into())));
     assert_eq!(strategy.steps[11].kind, StepKind::Bake(Duration::from_hours(1)));
+}
+
+#[test]
+fn network_load_balancer_has_a_settle_time_of_its_own() {
+    let text = |own: &str, settle: &str| {
+        format!(
+            "{{apiVersion: cutover.dev/v1alpha1, kind: Cutover, metadata: {{name: x}}, spec: {{aws: {{accountId: \
+             '123456789012', region: eu-west-1}}, clusters: [{{name: a}}, {{name: b}}], workloads: [{{name: w, routes: \
+             [{{alb: {{loadBalancer: web, targetGroups: {{a: ga, b: gb}}}}}}, {{nlb: {{loadBalancer: edge, listeners: \
+             [443], targetGroups: {{a: ta, b: tb}}, expect: 1{own}}}}}]}}], strategy: {{from: a, to: b{settle}, steps: \
+             [setWeight: 100]}}}}}}"
+        )
+    };
+    for (own, settle, expected, longest) in
+        [("", "", 600, 600), (", settle: 30s", "", 30, 30), (", settle: 0s", ", settle: 1m", 0, 60)]
+    {
+        let plan = lint("x", text(own, settle).as_bytes()).unwrap_or_else(|e| panic!("{}", render(&e, false)));
+        let [web, edge] = &plan.workloads[0].routes[..] else { panic!("{:?}", plan.workloads) };
+        assert_eq!((web.kind, web.settle), (BalancerKind::Alb, None));
+        assert_eq!((edge.kind, edge.settle), (BalancerKind::Nlb, Some(Duration::from_secs(expected))));
+        assert_eq!((&edge.listeners[..], edge.expect), (&[ListenerRef::Port(443)][..], Some(1)));
+        assert_eq!(plan.strategy.longest_settle, Duration::from_secs(longest));
+        assert_eq!(plan::schedule::min_duration(&plan, 2), Duration::from_secs(longest));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! invariants.
 
 mod compare;
+mod connections;
 mod emergency;
 mod finalize;
 mod gates;

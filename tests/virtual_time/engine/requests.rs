@@ -61,7 +61,7 @@ async fn a_pause_takes_effect_in_the_middle_of_a_batch() {
     let mut resumed = false;
     let ending = test_run
         .run_with(&mut |state, _, _, now| match requested {
-            None if state.step == 2 && state.last_applied.is_some() => {
+            None if state.step == 2 && state.last_applied().is_some() => {
                 requested = Some(now);
                 vec![Request::Pause { by: by(), reason: "a look first".into() }]
             }

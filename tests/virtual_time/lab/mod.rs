@@ -4,6 +4,7 @@
 mod api;
 mod clusters;
 mod common;
+mod connections;
 mod faults;
 mod plans;
 mod reading;

@@ -84,7 +84,7 @@ pub struct FaultPoint {
 /// A run, its faults, and the operator's verb after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// The name of the plan: `small`, `hooks` or `reference`.
+    /// The name of the plan: `small`, `network`, `hooks` or `reference`.
     pub plan: String,
     pub then: FollowUp,
     pub points: Vec<FaultPoint>,

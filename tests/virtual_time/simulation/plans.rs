@@ -20,6 +20,12 @@ pub fn plan(name: &str) -> Plan {
             HOOKS_YAML,
             "{bind: {}}, {exec: {command: [up], undo: [down], timeout: 20s}}, {setWeight: 50}, {setWeight: 100}, {pause: {duration: 10s}}",
         ),
+        // The same at a Network Load Balancer, which settles longer than the plan says.
+        "network" => plan("small")
+            .text
+            .replace("name: small", "name: network")
+            .replace("- alb:", "- nlb:")
+            .replace("            rules:", "            settle: 20s\n            rules:"),
         "reference" => {
             std::fs::read_to_string("plans/alpha-webapp.yaml").expect("plans/alpha-webapp.yaml should be readable")
         }

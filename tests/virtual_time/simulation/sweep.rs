@@ -234,6 +234,13 @@ fn every_fault_at_every_call_of_the_small_plan() {
     report("every fault at every call", &sample(exhaustive("small", &kinds)));
 }
 
+/// Every third of the schedules: most calls are those of the small plan.
+#[test]
+fn every_fault_at_every_call_at_a_network_load_balancer() {
+    let all = exhaustive("network", &KINDS.map(|(kind, _)| kind)).into_iter().step_by(3).collect();
+    report("every fault at every call at a Network Load Balancer", &sample(all));
+}
+
 #[test]
 fn every_fault_at_every_command_and_hook() {
     report("every fault at every command and hook", &sample(exhaustive_hooks()));
@@ -268,11 +275,15 @@ fn random_faults_one_after_the_other() {
     let text = std::env::var("CUTOVER_SEEDS").unwrap_or_else(|_| "8".to_owned());
     let number = |text: &str| text.parse::<u64>().expect("CUTOVER_SEEDS should be a number, or FROM..TO");
     let (from, to) = text.split_once("..").map_or_else(|| (0, number(&text)), |(from, to)| (number(from), number(to)));
-    let calls: Vec<_> = calls("small").into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
-    report(
-        "random faults one after the other",
-        &(from..to).map(|seed| random("small", &calls, seed)).collect::<Vec<_>>(),
-    );
+    let later =
+        |plan| -> Vec<CallName> { calls(plan).into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect() };
+    let (small, network) = (later("small"), later("network"));
+    // Every third schedule is at a Network Load Balancer.
+    let schedule = |seed: u64| match seed % 3 {
+        2 => random("network", &network, seed),
+        _ => random("small", &small, seed),
+    };
+    report("random faults one after the other", &(from..to).map(schedule).collect::<Vec<_>>());
 }
 
 #[test]

@@ -27,7 +27,10 @@ fn condition_text(condition: &RuleCondition) -> String {
             ("method".to_owned(), values_of(c.map(|c| (c.values(), &[][..])), condition))
         }
         "source-ip" => {
-            ("source".to_owned(), values_of(condition.source_ip_config().map(|c| (c.values(), &[][..])), condition))
+            let c = condition.source_ip_config();
+            let family = c.and_then(|c| c.ip_address_type()).map(|family| family.as_str().to_owned());
+            let values = values_of(c.map(|c| (c.values(), &[][..])), condition);
+            ("source".to_owned(), family.into_iter().chain(values).collect())
         }
         "query-string" => ("query".to_owned(), query_text(condition)),
         other => (other.to_owned(), values_of(None, condition)),

@@ -1,4 +1,4 @@
-//! Implements [`Traffic`], [`Inventory`] and [`TagStore`] for AWS Application Load Balancers.
+//! Implements [`Traffic`], [`Inventory`] and [`TagStore`] for Application and Network Load Balancers of AWS.
 //!
 //! Writes are sent once. Do not add rate limits, retries of writes or read-backs, which belong to the executor. Do not
 //! use SDK types outside this folder.
@@ -334,6 +334,10 @@ impl Inventory for Alb {
             (Groups::Matching(selector), _) => self.matching_groups(selector, detail).await,
         };
         self.convert(all).await
+    }
+
+    async fn quota(&self, name: &str) -> Result<u32, Unreadable> {
+        self.convert(read::quota(&self.elb, name).await).await
     }
 }
 

@@ -183,6 +183,17 @@ pub(super) async fn target_group_attributes(elb: &Reader, arn: &str) -> Result<B
         .collect())
 }
 
+/// Reads a quota of the account. A name that the response lacks is not found.
+pub(super) async fn quota(elb: &Reader, name: &str) -> Result<u32, Failure> {
+    let all = read_pages(|marker| async move {
+        let out = elb.send(|elb: &Client| elb.describe_account_limits().set_marker(marker.clone()).send()).await?;
+        Ok((out.limits.unwrap_or_default(), out.next_marker))
+    });
+    let all = all.await?;
+    let found = all.iter().find(|limit| limit.name() == Some(name)).and_then(|limit| limit.max()?.parse().ok());
+    found.ok_or_else(|| Failure::NotFound(format!("AWS names no quota {name}")))
+}
+
 /// Reads the tags of any number of resources by ARN. A resource without tags has an empty entry.
 pub(super) async fn tags(elb: &Reader, arns: &[String]) -> Result<BTreeMap<String, Tags>, Failure> {
     reader::announce(arns.len().div_ceil(BATCH_SIZE));

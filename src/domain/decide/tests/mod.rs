@@ -11,6 +11,7 @@ use crate::domain::run::state::State;
 use crate::domain::traffic::{ClientStickiness, Reading, RouteContent, RouteId, Split, Unreadable};
 
 mod blindness;
+mod floors;
 mod lateness;
 mod other_actors;
 
@@ -171,6 +172,27 @@ fn read_back_journaled_late_does_not_close_an_older_write() {
 }
 
 #[test]
+fn step_settles_after_the_settle_time_of_its_routes() {
+    let written = |settle: Option<u64>| {
+        let mut state = run(forward(&ORIGINAL))
+            .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+            .after(2, intended(false, 12, &HALF))
+            .after(3, outcome(WriteResult::Applied, Some(&HALF)));
+        state.routes.values_mut().for_each(|route| route.start.settle = settle);
+        state
+    };
+    let until = |state: &State, second: i64| match next(state, &watch(second), second) {
+        Decision::Wait(waits) => waits.iter().find(|w| w.reason == WaitReason::Settle).and_then(|w| w.until),
+        _ => None,
+    };
+    assert_eq!(until(&written(None), 4), Some(at(18)), "the plan's settle is 15s");
+    assert_eq!(until(&written(Some(600)), 20), Some(at(603)));
+    assert_eq!(until(&written(Some(600)), 603), None);
+    let rollback = written(Some(600)).rolling_back(5, Trigger::Gate);
+    assert_eq!(until(&rollback, 6), None, "a rollback waits for no settle");
+}
+
+#[test]
 fn rollback_does_not_end_on_readings_of_another_process() {
     let state = run(forward(&ORIGINAL))
         .rolling_back(2, Trigger::Operator)
@@ -290,7 +312,7 @@ fn step_fails_only_after_a_time_out_without_any_write() {
         "{events:?}"
     );
     // Another route of the step was written a minute ago.
-    state.last_applied = Some(at(1280));
+    state.routes.values_mut().for_each(|route| route.applied_at = Some(at(1280)));
     assert!(matches!(next(&state, &seen, 1335), Decision::Write(_)), "{:?}", next(&state, &seen, 1335));
 }
 

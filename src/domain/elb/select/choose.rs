@@ -25,6 +25,7 @@ pub fn select_at(plan: &Plan, live_resources: &LiveResources, start: Option<&Sha
             if let Some(resolved) = resolved {
                 selection.entries.push(SelectedEntry {
                     workload: workload.name.clone(),
+                    kind: spec.kind,
                     load_balancer: resolved.load_balancer.arn.clone(),
                     groups: resolved.groups.clone(),
                 });

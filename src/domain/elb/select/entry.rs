@@ -133,6 +133,7 @@ impl EntrySelection<'_> {
             load_balancer: self.resolved.load_balancer.arn.clone(),
             workload: self.workload.to_owned(),
             groups: self.resolved.groups.clone(),
+            settle: self.spec.settle,
         });
         true
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
@@ -10,7 +11,7 @@ use crate::base::finding::Finding;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::kinds;
 use crate::domain::traffic::{RouteId, Unreadable};
-use crate::plan::model::{ClusterName, Selector};
+use crate::plan::model::{BalancerKind, ClusterName, Selector};
 
 /// The live resources that the plan's selectors match. A failed read is recorded as [`Unreadable`].
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -72,6 +73,8 @@ pub struct SelectedRoute {
     pub workload: String,
     /// The managed groups: ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
+    /// The settle time of the plan's entry; `None` means that of the plan.
+    pub settle: Option<Duration>,
 }
 
 impl SelectedRoute {
@@ -86,6 +89,8 @@ impl SelectedRoute {
 pub struct SelectedEntry {
     /// The name of the workload.
     pub workload: String,
+    /// The kind of the load balancer that the plan expects.
+    pub kind: BalancerKind,
     /// The load balancer's ARN.
     pub load_balancer: String,
     /// The target groups: ARN by cluster.

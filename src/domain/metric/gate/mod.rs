@@ -171,16 +171,23 @@ pub fn verdict(gate: &MetricGate, measured: &[Measurement], context: &GateContex
     judge_values(gate, measured, context)
 }
 
-fn judge_values(gate: &MetricGate, measured: &[Measurement], context: &GateContext<'_>) -> Verdict {
-    let windows = || -> Vec<Window> {
-        let counts = |m: &Measurement| {
-            if let MeasuredValue::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None }
-        };
-        measured.iter().filter_map(counts).collect()
+/// Returns the verdict if a gate compares error rates, and most of the latest requests to the new cluster fail.
+pub fn floor(gate: &MetricGate, measured: &[Measurement], sides: ClusterNames<'_>) -> Option<Verdict> {
+    let compares_errors = matches!(gate.condition, GateCondition::ErrorRate(_));
+    compares_errors.then(|| judge::judge_floor(&windows(measured), sides))?
+}
+
+fn windows(measured: &[Measurement]) -> Vec<Window> {
+    let counts = |m: &Measurement| {
+        if let MeasuredValue::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None }
     };
+    measured.iter().filter_map(counts).collect()
+}
+
+fn judge_values(gate: &MetricGate, measured: &[Measurement], context: &GateContext<'_>) -> Verdict {
     match &gate.condition {
         GateCondition::ErrorRate(rule) => {
-            judge::judge_error_rates(rule, gate.min_requests, gate.interval, &windows(), context.sides)
+            judge::judge_error_rates(rule, gate.min_requests, gate.interval, &windows(measured), context.sides)
         }
         GateCondition::Latency(rule) => {
             let pair = |m: &Measurement| {
@@ -191,7 +198,7 @@ fn judge_values(gate: &MetricGate, measured: &[Measurement], context: &GateConte
         GateCondition::Share { tolerance } => judge::judge_share(
             *tolerance,
             gate.min_requests,
-            &windows(),
+            &windows(measured),
             context.written,
             context.advisory.as_deref(),
             context.sides,

@@ -76,15 +76,8 @@ pub fn judge_error_rates(
         rates.add(*window);
     }
     let rates_text = describe_rates(&rates, sides);
-    if let Some(worst) = failing_requests(windows) {
-        let Window { old, new } = worst;
-        let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
-        // If both clusters fail, a rollback does not help.
-        return if mostly_fails(old) {
-            Verdict::hold(format!("{last}, and so does {}", sides.old))
-        } else {
-            Verdict::fail(last)
-        };
+    if let Some(verdict) = judge_floor(windows, sides) {
+        return verdict;
     }
     let (evidence, needed) = (rates.evidence(), (1.0 / rule.alpha).ln());
     if evidence >= needed && rates.bad >= MIN_BAD_WINDOWS {
@@ -130,6 +123,15 @@ const MOST_ODDS: i32 = 6;
 fn odds_text(evidence: f64) -> String {
     let (odds, most) = (evidence.exp(), 10_f64.powi(MOST_ODDS));
     if odds > most { "more than a million".to_owned() } else { format!("{odds:.0}") }
+}
+
+/// Returns the verdict if most of the latest requests to the new cluster fail; `None` otherwise.
+pub fn judge_floor(windows: &[Window], sides: ClusterNames<'_>) -> Option<Verdict> {
+    let Window { old, new } = failing_requests(windows)?;
+    let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
+    // If both clusters fail, a rollback does not help.
+    let both = mostly_fails(old);
+    Some(if both { Verdict::hold(format!("{last}, and so does {}", sides.old)) } else { Verdict::fail(last) })
 }
 
 /// Returns the sum of the latest windows that together have [`FLOOR_REQUESTS`] requests to the new cluster, if more

@@ -1,6 +1,7 @@
 //! Tests that correct facts have no findings, and that each mutation causes exactly one finding.
 
 mod mutations;
+mod network_balancer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -111,6 +112,7 @@ fn facts(plan: &Plan) -> Facts {
         attached: [(LB.to_owned(), Ok(groups))].into(),
         health: ["webapp-a", "webapp-b"].map(|g| (group_arn(g), Ok(targets(10, TargetState::Healthy)))).into(),
         clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
+        quotas: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
         machine: MachineFacts::default(),
         reading_ended: None,

@@ -114,6 +114,12 @@ pub struct RouteStart {
     /// that gets the original content from tags or names.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub content_at_start: Option<RouteContent>,
+    /// The seconds from a write until the traffic follows the weights; `None` means the settle time of the plan.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub settle: Option<u64>,
+    /// Whether only new connections follow the weights: existing connections stay with their target until they close.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub keeps_connections: bool,
     /// The limits of the load balancer.
     pub limits: Limits,
     /// The other owners (controllers, infrastructure as code) that the tags of the route or of the load balancer name.

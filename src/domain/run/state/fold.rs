@@ -57,7 +57,6 @@ impl State {
             step_since: record.time,
             last_step_done: record.time,
             first_write: None,
-            last_applied: None,
             settled: false,
             baked: BakeProgress::starting_at(record.time),
             pause_ended: false,
@@ -272,7 +271,7 @@ impl State {
         self.step_since = time;
         self.gate_timeout_since = time;
         self.first_write = None;
-        self.last_applied = None;
+        self.routes.values_mut().for_each(|route| route.applied_at = None);
         self.settled = false;
         self.baked = BakeProgress::starting_at(time);
         self.pause_ended = false;
@@ -330,7 +329,7 @@ impl State {
                 route.drift = None;
                 (route.reassert, route.joined_late, route.live_accepted) = (false, false, false);
                 if result == WriteResult::Applied {
-                    self.last_applied = Some(time);
+                    route.applied_at = Some(time);
                 }
             }
             WriteResult::Unknown => {

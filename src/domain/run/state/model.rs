@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::base::time::later;
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::comparison::Comparison;
@@ -64,8 +65,6 @@ pub struct State {
     pub last_step_done: Timestamp,
     /// The time of the first write of the current step, not counting rewrites of drifted routes.
     pub first_write: Option<Timestamp>,
-    /// The time of the last write of the current step that was read back.
-    pub last_applied: Option<Timestamp>,
     /// Whether the current step's writes have settled.
     pub settled: bool,
     /// The observed time of the current bake.
@@ -273,6 +272,8 @@ pub struct Route {
     pub changed_conditions: Option<String>,
     /// Whether the route joined the run after the start and must still be raised to the shares of the other routes.
     pub joined_late: bool,
+    /// The time of the last write of the current step that was read back.
+    pub applied_at: Option<Timestamp>,
     /// The time of the route's last event. Older readings are ignored.
     pub last_event_at: Timestamp,
     /// Whether the current process has read the route back after the last write, and since then no event of this route
@@ -326,6 +327,7 @@ impl Route {
             deletion_accepted: false,
             live_accepted: false,
             joined_late: false,
+            applied_at: None,
             last_event_at: at,
             read_back: false,
             replaced_splits: Vec::new(),
@@ -425,6 +427,18 @@ impl State {
             self.routes_by_group.entry(group.clone()).or_default().push(id.clone());
         }
         self.routes.insert(id, route);
+    }
+
+    /// Returns the time of the last write of the current step that was read back.
+    pub fn last_applied(&self) -> Option<Timestamp> {
+        self.routes.values().filter_map(|route| route.applied_at).max()
+    }
+
+    /// Returns the time at which the traffic follows all writes of the current step that were read back. `settle` is
+    /// the settle time of routes without one of their own.
+    pub fn settles_at(&self, settle: Duration) -> Option<Timestamp> {
+        let own = |route: &Route| route.start.settle.map_or(settle, Duration::from_secs);
+        self.routes.values().filter_map(|route| Some(later(route.applied_at?, own(route)))).max()
     }
 
     /// Returns the routes that another actor changed or deleted.

@@ -149,9 +149,15 @@ fn different_services_of_the_clusters_are_listed_by_cluster() {
 }
 
 #[test]
-fn network_load_balancer_is_refused() {
+fn key_of_the_entry_is_that_of_the_load_balancer() {
     let mut seen = seen();
-    seen.load_balancer.kind = "network".to_owned();
+    let (network, gateway) = ("network".to_owned(), "gateway".to_owned());
+    seen.load_balancer.kind = network;
+    let text = write(&request("webapp-a", "webapp-b"), &seen).unwrap_or_else(|e| panic!("{e}"));
+    assert!(text.contains("- nlb:") && !text.contains("- alb:"), "{text}");
+    let plan = crate::plan::lint("plan.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(plan.workloads[0].routes[0].kind, crate::plan::model::BalancerKind::Nlb);
+    seen.load_balancer.kind = gateway;
     let error = write(&request("*-a", "*-b"), &seen).err().map(|e| e.to_string()).unwrap_or_default();
-    assert!(error.starts_with("alpha is a network load balancer; this version of cutover moves"), "{error}");
+    assert!(error.starts_with("alpha is a gateway load balancer; this version of cutover moves"), "{error}");
 }

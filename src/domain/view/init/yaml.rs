@@ -9,9 +9,10 @@ use super::model::{GroupPair, InitError, InitFacts, InitRequest, plan_name, rout
 use crate::base::arn;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::TargetGroup;
+use crate::domain::elb::other_type::kind_of;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::{UnreadRoute, shares};
-use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};
+use crate::plan::model::{BalancerKind, ClusterAccess, PortRef, ServiceRef};
 
 /// The default steps: the share of the new cluster in percent, and the duration of the following bake.
 const DEFAULT_STEPS: [(u32, &str); 5] = [(1, "10m"), (5, "10m"), (20, "20m"), (50, "30m"), (100, "1h")];
@@ -113,13 +114,13 @@ fn workload(
         all.insert("binding".to_owned(), json!({"mode": mode, "targetType": pair.to.target_type}));
     }
     let groups = Map::from_iter([(from.to_owned(), json!(pair.from.name)), (to.to_owned(), json!(pair.to.name))]);
-    let mut alb = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
+    let mut entry = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
     if unread(seen).any(|u| u.may_concern([&pair.from.arn, &pair.to.arn])) {
         // Without the list `rules`, the plan would select the route that this build cannot write.
         let known = routes(seen).filter(|r| r.content.split.carries(&pair.from.arn));
-        alb["rules"] = known.map(|r| json!({"arn": r.id.id()})).collect();
+        entry["rules"] = known.map(|r| json!({"arn": r.id.id()})).collect();
     }
-    all.insert("routes".to_owned(), json!([{"alb": alb}]));
+    all.insert("routes".to_owned(), json!([{kind_of(&seen.load_balancer).unwrap_or(BalancerKind::Alb).key(): entry}]));
     Value::Object(all)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::future::join;
+use futures::future::{join, join3};
 use futures::stream;
 use jiff::Timestamp;
 
@@ -14,6 +14,7 @@ use crate::domain::elb::select::{ExistingNames, LiveResources, SelectedGroup, Se
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
 use crate::domain::preflight::facts::{Caller, ClusterFacts, DryRunError, Facts, MachineFacts};
+use crate::domain::preflight::needed_quotas;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::metric::{GateScope, MetricGate, MetricSource};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
@@ -87,7 +88,7 @@ pub fn expected_calls(plan: &Plan) -> usize {
     let routes: usize = entries().map(|e| e.expect.unwrap_or(1)).sum();
     // The calls for a load balancer read the load balancer itself, its attributes and tags, its listeners, rules and
     // groups, and in two calls the tags of these. The calls for a group read its attributes and its health.
-    balancers.len() * 8 + groups.len() * 2 + (groups.len() + routes).div_ceil(20) + 1
+    balancers.len() * 8 + groups.len() * 2 + (groups.len() + routes).div_ceil(20) + needed_quotas(plan).len() + 1
 }
 
 /// Reads only the live resources that the plan's selectors match.
@@ -96,7 +97,9 @@ pub async fn live_selection(plan: &Plan, inventory: &dyn Inventory) -> LiveResou
 }
 
 async fn read_aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory, traffic: &dyn Traffic) -> Facts {
-    let (caller, (live, attached)) = join(inventory.caller(), read_live(plan, inventory)).await;
+    let needed: BTreeSet<&'static str> = needed_quotas(plan).into_iter().collect();
+    let quotas = read_each(needed, |name| inventory.quota(name));
+    let (caller, quotas, (live, attached)) = join3(inventory.caller(), quotas, read_live(plan, inventory)).await;
     let selection = select_at(plan, &live, start);
     let known: BTreeSet<&String> =
         attached.values().flatten().flatten().map(|g| &g.arn).chain(selection.groups.keys()).collect();
@@ -109,6 +112,7 @@ async fn read_aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory
         selection,
         attached,
         health,
+        quotas,
         clusters: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
         machine: MachineFacts::default(),

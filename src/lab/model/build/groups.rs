@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::RouteEntryGroups;
 use super::settings::Settings;
 use crate::base::arn::Arn;
-use crate::lab::model::{Balancer, Group, HealthCheckSettings, Pairs, World};
-use crate::plan::model::Selector;
+use crate::lab::model::{Balancer, Group, HealthCheckSettings, Pairs, TCP, World};
+use crate::plan::model::{BalancerKind, RouteEntry, Selector};
 
 /// Attributes that a new application load balancer has and that clients read.
 const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
@@ -19,6 +19,26 @@ const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
     ("routing.http2.enabled", "true"),
     ("routing.http.drop_invalid_header_fields.enabled", "false"),
     ("zonal_shift.config.enabled", "false"),
+];
+
+/// Attributes that a new network load balancer has and that clients read.
+const NETWORK_ATTRIBUTES: [(&str, &str); 4] = [
+    ("access_logs.s3.enabled", "false"),
+    ("deletion_protection.enabled", "true"),
+    ("load_balancing.cross_zone.enabled", "false"),
+    ("zonal_shift.config.enabled", "false"),
+];
+
+/// Attributes that a new target group of a network load balancer has and that clients read.
+const NETWORK_GROUP_ATTRIBUTES: [(&str, &str); 8] = [
+    ("deregistration_delay.timeout_seconds", "300"),
+    ("deregistration_delay.connection_termination.enabled", "false"),
+    ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
+    ("preserve_client_ip.enabled", "false"),
+    ("proxy_protocol_v2.enabled", "false"),
+    ("stickiness.enabled", "false"),
+    ("stickiness.type", "source_ip"),
+    ("target_health_state.unhealthy.connection_termination.enabled", "true"),
 ];
 
 /// Attributes that a new target group has and that clients read.
@@ -46,7 +66,7 @@ impl World {
             for entry in &workload.routes {
                 let balancer = match balancers.get(&entry.load_balancer) {
                     Some(known) => *known,
-                    None => self.add_balancer(settings, &entry.load_balancer, &workload.name),
+                    None => self.add_balancer(settings, entry, &workload.name),
                 };
                 balancers.insert(entry.load_balancer.clone(), balancer);
                 let mut own = Vec::new();
@@ -57,7 +77,8 @@ impl World {
                         *known
                     } else {
                         let kind = settings.target_type(cluster, &name, workload.binding.target_type);
-                        self.add_group(settings, Some(cluster), selector, &name, kind)
+                        let network = entry.kind == BalancerKind::Nlb;
+                        self.add_group(settings, Some(cluster), (selector, &name), kind, network)
                     };
                     groups.insert(selector.clone(), group);
                     own.push((group, attached));
@@ -68,19 +89,21 @@ impl World {
         entries
     }
 
-    fn add_balancer(&mut self, settings: &Settings<'_>, selector: &Selector, workload: &str) -> usize {
+    fn add_balancer(&mut self, settings: &Settings<'_>, entry: &RouteEntry, workload: &str) -> usize {
+        let (selector, network) = (&entry.load_balancer, entry.kind == BalancerKind::Nlb);
         let name = selected_name(selector, workload);
         let id = self.identifier();
         let arn = match selector {
             Selector::Arn(arn) => arn.clone(),
             _ => format!(
-                "arn:{}:elasticloadbalancing:{}:{}:loadbalancer/app/{name}/{id}",
+                "arn:{}:elasticloadbalancing:{}:{}:loadbalancer/{}/{name}/{id}",
                 self.partition(),
                 self.region,
-                self.account
+                self.account,
+                if network { "net" } else { "app" }
             ),
         };
-        let mut attributes = pairs(&BALANCER_ATTRIBUTES);
+        let mut attributes = if network { pairs(&NETWORK_ATTRIBUTES) } else { pairs(&BALANCER_ATTRIBUTES) };
         let mut tags = selected_tags(selector);
         for entry in settings.balancer(&name) {
             attributes.extend(entry.attributes.clone());
@@ -88,6 +111,7 @@ impl World {
         }
         self.balancers.push(Balancer {
             arn: arn.into(),
+            network,
             dns_name: format!(
                 "{name}-{}.{}.elb.amazonaws.com",
                 u32::from_str_radix(&id[..7], 16).unwrap_or(0),
@@ -110,9 +134,9 @@ impl World {
         &mut self,
         settings: &Settings<'_>,
         cluster: Option<&str>,
-        selector: &Selector,
-        name: &str,
+        (selector, name): (&Selector, &str),
         target_type: &'static str,
+        network: bool,
     ) -> usize {
         let (check_settings, attributes, tags, _) = settings.group(cluster, name);
         let arn: Arc<str> = if let Selector::Arn(arn) = selector {
@@ -130,9 +154,10 @@ impl World {
         let seconds = |setting: Option<crate::lab::scenario::period::Period>, default| {
             setting.map_or(Duration::from_secs(default), |p| p.0)
         };
+        let protocol = if network { TCP } else { "HTTP" };
         let check = HealthCheckSettings {
             enabled: true,
-            protocol: "HTTP".into(),
+            protocol: protocol.into(),
             port: "traffic-port".into(),
             path: check_settings.path.as_deref().unwrap_or("/health_check").into(),
             matcher: check_settings.matcher.unwrap_or_else(|| "200".into()),
@@ -141,7 +166,7 @@ impl World {
             healthy: check_settings.healthy_threshold.unwrap_or(5),
             unhealthy: check_settings.unhealthy_threshold.unwrap_or(2),
         };
-        let mut all_attributes = pairs(&GROUP_ATTRIBUTES);
+        let mut all_attributes = if network { pairs(&NETWORK_GROUP_ATTRIBUTES) } else { pairs(&GROUP_ATTRIBUTES) };
         all_attributes.extend(attributes);
         let mut all_tags = selected_tags(selector);
         all_tags.extend(tags);
@@ -149,8 +174,8 @@ impl World {
         self.groups.push(Group {
             arn,
             name: name.to_owned(),
-            protocol: "HTTP".into(),
-            protocol_version: "HTTP1".into(),
+            protocol: protocol.into(),
+            protocol_version: if network { String::new() } else { "HTTP1".into() },
             port: 80,
             target_type: target_type.to_owned(),
             vpc: "vpc-0a1b2c3d4e5f60718".into(),

@@ -1,6 +1,6 @@
 //! Builds listeners, rules and their actions as the scenario defines them, otherwise as the plan implies them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::RouteEntryGroups;
 use super::settings::Settings;
 use crate::base::arn;
 use crate::lab::model::routing::EffectiveAction;
-use crate::lab::model::{Condition, Listener, Route, World};
+use crate::lab::model::{Condition, Listener, Route, TCP, World};
 use crate::lab::scenario::ScenarioError;
 use crate::lab::scenario::model::{Listener as ListenerSettings, Rule};
 use crate::plan::model::{ListenerRef, RuleRef, Selector, TargetType};
@@ -56,21 +56,23 @@ impl World {
             let own: Vec<&RouteEntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
             let name = self.balancers[balancer].name.clone();
             let listed: Vec<&ListenerSettings> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
-            let third = self.add_third_party_groups(settings, &name);
-            for wanted in listener_specs(&own, &listed) {
+            let network = self.balancers[balancer].network;
+            let third = self.add_third_party_groups(settings, &name, network);
+            for wanted in listener_specs(&own, &listed, network) {
                 self.add_listener(settings, balancer, &own, &third, wanted)?;
             }
         }
         Ok(())
     }
 
-    fn add_third_party_groups(&mut self, settings: &Settings<'_>, name: &str) -> BTreeMap<String, u16> {
+    fn add_third_party_groups(&mut self, settings: &Settings<'_>, name: &str, network: bool) -> BTreeMap<String, u16> {
         let third_party = settings.balancer(name).filter_map(|l| l.third_party.clone()).last();
-        let groups = third_party.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
+        let implied = || if network { BTreeMap::new() } else { BTreeMap::from([(format!("{name}-default"), 0)]) };
+        let groups = third_party.unwrap_or_else(implied);
         for group in groups.keys() {
             if !self.groups.iter().any(|g| g.name == *group) {
-                let index =
-                    self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip.name());
+                let selector = Selector::Name(group.clone());
+                let index = self.add_group(settings, None, (&selector, group), TargetType::Ip.name(), network);
                 self.add_external_servers(index);
             }
         }
@@ -90,7 +92,7 @@ impl World {
         let prefix = format!("arn:{}:elasticloadbalancing:{}:{}", self.partition(), self.region, self.account);
         let arn = wanted.arn.unwrap_or_else(|| format!("{prefix}:listener/{path}/{id}"));
         let rule_prefix = arn.replacen(":listener/", ":listener-rule/", 1);
-        let https = wanted.protocol == "HTTPS";
+        let encrypted = ["HTTPS", "TLS"].contains(&wanted.protocol.as_str());
         let index = self.listeners.len();
         let certificate = format!(
             "arn:{}:acm:{}:{}:certificate/3d1f8f4e-0000-4000-8000-{}",
@@ -104,14 +106,14 @@ impl World {
             balancer,
             port: wanted.port,
             protocol: wanted.protocol,
-            ssl_policy: https.then(|| "ELBSecurityPolicy-TLS13-1-2-2021-06".into()),
-            certificates: if https { vec![certificate] } else { Vec::new() },
+            ssl_policy: encrypted.then(|| "ELBSecurityPolicy-TLS13-1-2-2021-06".into()),
+            certificates: if encrypted { vec![certificate] } else { Vec::new() },
             tags: wanted.tags,
             default: 0,
             rules: Vec::new(),
         });
         let mut rules = wanted.rules;
-        if !rules.iter().any(|r| r.priority.is_none()) {
+        if !rules.iter().any(|r| r.priority.is_none()) && !self.balancers[balancer].network {
             rules.insert(0, Rule { fixed_response: Some(404), ..Rule::default() });
         }
         rules.sort_by_key(|r| r.priority);
@@ -125,7 +127,8 @@ impl World {
                 None => self.listeners[index].default = route,
                 Some(_) => self.listeners[index].rules.push(route),
             }
-            let conditions = rule_conditions(&rule);
+            let network = self.balancers[balancer].network;
+            let conditions = if network { family_conditions(&rule) } else { rule_conditions(&rule) };
             self.routes.push(Route {
                 arn,
                 rule_arn,
@@ -184,6 +187,7 @@ impl World {
         }
         let stickiness = rule.stickiness.or_else(|| settings.balancer(name).filter_map(|l| l.stickiness).last());
         let sticky = match stickiness {
+            Some(_) if self.balancers[balancer].network => json!({"Enabled": "true"}),
             Some(s) => json!({"Enabled": "true", "DurationSeconds": s.duration.0.as_secs().to_string()}),
             None => json!({"Enabled": "false"}),
         };
@@ -209,10 +213,21 @@ fn rule_conditions(rule: &Rule) -> Vec<Value> {
     both.into_iter().flatten().collect()
 }
 
+/// Returns the condition of a rule of a Network Load Balancer, which can only be the IP family of the client.
+fn family_conditions(rule: &Rule) -> Vec<Value> {
+    let family = |priority: u32| if priority.is_multiple_of(2) { "ipv4" } else { "ipv6" };
+    let condition = |priority| json!({"Field": "source-ip", "SourceIpConfig": {"IpAddressType": family(priority)}});
+    rule.priority.map(condition).into_iter().collect()
+}
+
 /// Returns the listeners of a load balancer: those in the scenario, otherwise those in the plan, otherwise 80 and 443.
 /// Rules in the scenario replace implied rules.
-fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&ListenerSettings]) -> Vec<ListenerSpec> {
-    let protocol = |port: u16| if port % 1000 == 443 { "HTTPS".to_owned() } else { "HTTP".to_owned() };
+fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&ListenerSettings], network: bool) -> Vec<ListenerSpec> {
+    let protocol = |port: u16| match port % 1000 {
+        _ if network => TCP.to_owned(),
+        443 => "HTTPS".to_owned(),
+        _ => "HTTP".to_owned(),
+    };
     let mut wanted: Vec<ListenerSpec> = Vec::new();
     for listener in listed {
         let protocol = listener.protocol.clone().unwrap_or_else(|| protocol(listener.port));
@@ -245,7 +260,8 @@ fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&ListenerSettings
             }
         }
         if wanted.is_empty() {
-            for port in [80, 443] {
+            let ports = if network { vec![443] } else { vec![80, 443] };
+            for port in ports {
                 wanted.push(ListenerSpec {
                     port,
                     protocol: protocol(port),
@@ -257,29 +273,46 @@ fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&ListenerSettings
         }
     }
     let own: Vec<_> = wanted.iter().map(|listener| listener.rules.clone()).collect();
+    if network {
+        // The listeners of a Network Load Balancer have a default action, and the rules that the plan names.
+        for listener in wanted.iter_mut().filter(|listener| listener.rules.is_empty()) {
+            let entry = entries.iter().find(|e| listens(e, listener));
+            let named = entry.and_then(|e| e.entry.rules.as_deref());
+            let priorities = named.map(|rules| priorities(Some(rules), 0, 0)).unwrap_or_default();
+            let distinct: BTreeSet<Option<u32>> = priorities.into_iter().chain([None]).collect();
+            let workload = entry.map(|e| e.workload.name.clone());
+            listener.rules = distinct
+                .into_iter()
+                .map(|priority| Rule { priority, workload: workload.clone(), ..Rule::default() })
+                .collect();
+        }
+        return wanted;
+    }
     for (number, entry) in entries.iter().enumerate() {
         add_implied_rules(&mut wanted, &own, entry, number);
     }
     wanted
 }
 
+/// Whether an entry of the plan is about a listener.
+fn listens(entry: &RouteEntryGroups<'_>, listener: &ListenerSpec) -> bool {
+    let listed = &entry.entry.listeners;
+    let same = |l: &ListenerRef| match l {
+        ListenerRef::Port(port) => listener.port == *port && listener.arn.is_none(),
+        ListenerRef::Arn(arn) => listener.arn.as_ref() == Some(arn),
+    };
+    listed.is_empty() || listed.iter().any(same)
+}
+
 /// Adds the implied rules of one route entry to each of the entry's listeners for which the scenario defines no rules
 /// of its workload: as many as `expect` says, less those that the scenario defines on the other listeners. `own` has
 /// the rules of the scenario by listener.
 fn add_implied_rules(wanted: &mut [ListenerSpec], own: &[Vec<Rule>], entry: &RouteEntryGroups<'_>, number: usize) {
-    let listens = |w: &ListenerSpec| {
-        let listed = &entry.entry.listeners;
-        let same = |l: &ListenerRef| match l {
-            ListenerRef::Port(port) => w.port == *port && w.arn.is_none(),
-            ListenerRef::Arn(arn) => w.arn.as_ref() == Some(arn),
-        };
-        listed.is_empty() || listed.iter().any(same)
-    };
     let workload = Some(entry.workload.name.clone());
     let of_scenario = |at: &usize| own[*at].iter().any(|r| r.workload.is_none() || r.workload == workload);
     let forwards =
         |r: &&Rule| r.fixed_response.is_none() && (r.workload == workload || (r.workload.is_none() && number == 0));
-    let listening: Vec<usize> = (0..wanted.len()).filter(|at| listens(&wanted[*at])).collect();
+    let listening: Vec<usize> = (0..wanted.len()).filter(|at| listens(entry, &wanted[*at])).collect();
     let defined = listening.iter().flat_map(|at| &own[*at]).filter(forwards).count();
     let indices: Vec<usize> = listening.into_iter().filter(|at| !of_scenario(at)).collect();
     let total = entry.entry.expect.map_or(3 * indices.len().max(1), |expect| expect.saturating_sub(defined));

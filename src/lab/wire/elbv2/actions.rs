@@ -4,7 +4,11 @@
 use serde_json::{Value, json};
 
 use super::{Result, api_error, describe, invalid};
-use crate::lab::model::{World, number};
+use crate::lab::model::{TCP, World, number};
+
+/// The message about an action without group stickiness whose groups have target stickiness.
+const STICKY_TARGETS: &str =
+    "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups";
 
 const ROUTING_ACTION_TYPES: [&str; 3] = ["forward", "redirect", "fixed-response"];
 const AUTHENTICATION_ACTION_TYPES: [&str; 3] = ["authenticate-oidc", "authenticate-cognito", "jwt-validation"];
@@ -32,6 +36,11 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
         }
         if kind == "forward" {
             check_forward(world, listener, action)?;
+        } else if is_network(world, listener) {
+            return Err(api_error(
+                "InvalidLoadBalancerAction",
+                format!("Actions of type '{kind}' are not supported on network load balancers"),
+            ));
         }
         let order = number(&action["Order"]).unwrap_or(1);
         action["Order"] = order.to_string().into();
@@ -78,9 +87,36 @@ fn check_forward(world: &World, listener: usize, action: &mut Value) -> Result<(
         ));
     }
     check_weights(groups)?;
+    let network = is_network(world, listener);
     let arns: Vec<String> = groups.iter().filter_map(|g| g["TargetGroupArn"].as_str().map(str::to_owned)).collect();
     let sticky_targets = check_groups(world, listener, &arns)?;
+    if network {
+        return check_network_stickiness(world, listener, action, sticky_targets && arns.len() > 1);
+    }
     check_stickiness(action, sticky_targets && arns.len() > 1)
+}
+
+fn is_network(world: &World, listener: usize) -> bool {
+    world.balancers[world.listeners[listener].balancer].network
+}
+
+/// Checks the stickiness of an action of a Network Load Balancer, which has no duration.
+fn check_network_stickiness(world: &World, listener: usize, action: &mut Value, wanted: bool) -> Result<()> {
+    let config = &mut action["ForwardConfig"]["TargetGroupStickinessConfig"];
+    if config.is_null() {
+        *config = json!({"Enabled": "false"});
+    }
+    let enabled = config["Enabled"].as_str() == Some("true");
+    if !config["DurationSeconds"].is_null() {
+        return Err(invalid("Group stickiness has no duration on network load balancers"));
+    }
+    if enabled && world.listeners[listener].protocol == "TLS" {
+        return Err(api_error("InvalidConfigurationRequest", "Stickiness is not supported on TLS listeners"));
+    }
+    if wanted && !enabled {
+        return Err(api_error("InvalidConfigurationRequest", STICKY_TARGETS));
+    }
+    Ok(())
 }
 
 fn check_weights(groups: &mut [Value]) -> Result<()> {
@@ -113,6 +149,10 @@ fn check_groups(world: &World, listener: usize, arns: &[String]) -> Result<bool>
         if arns[..position].contains(arn) {
             return Err(invalid(format!("Target group '{arn}' is listed twice")));
         }
+        if (group.protocol == TCP) != world.balancers[balancer].network {
+            let message = format!("Target group '{arn}' has a protocol that the load balancer does not support");
+            return Err(api_error("IncompatibleProtocols", message));
+        }
         if group.attached.iter().any(|b| *b != balancer) {
             let message =
                 format!("The following target groups cannot be associated with more than one load balancer: {arn}");
@@ -134,9 +174,7 @@ fn check_stickiness(action: &mut Value, wanted: bool) -> Result<()> {
         return Err(invalid("Group stickiness needs a duration between 1 and 604800 seconds"));
     }
     if wanted && !enabled {
-        let message =
-            "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups";
-        return Err(api_error("InvalidConfigurationRequest", message));
+        return Err(api_error("InvalidConfigurationRequest", STICKY_TARGETS));
     }
     Ok(())
 }

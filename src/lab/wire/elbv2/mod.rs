@@ -89,6 +89,7 @@ fn limits() -> Value {
         ("rules-per-application-load-balancer", 100),
         ("target-groups", 3000),
         ("target-groups-per-action-on-application-load-balancer", 5),
+        ("target-groups-per-action-on-network-load-balancer", 5),
         ("target-groups-per-application-load-balancer", 100),
         ("targets-per-application-load-balancer", 1000),
         ("targets-per-target-group", 1000),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::lab::model::{Balancer, Group, LAMBDA, Listener, Pairs, Route, World};
+use crate::lab::model::{Balancer, Group, LAMBDA, Listener, Pairs, Route, TCP, World};
 
 /// Returns the JSON form of a load balancer.
 pub(super) fn balancer(balancer: &Balancer) -> Value {
@@ -20,10 +20,10 @@ pub(super) fn balancer(balancer: &Balancer) -> Value {
         "Scheme": balancer.scheme,
         "VpcId": balancer.vpc,
         "State": {"Code": "active"},
-        "Type": "application",
+        "Type": if balancer.network { "network" } else { "application" },
         "AvailabilityZones": balancer.zones.iter().enumerate().map(zone).collect::<Vec<_>>(),
         "SecurityGroups": ["sg-0a1b2c3d4e5f60718"],
-        "IpAddressType": "ipv4",
+        "IpAddressType": if balancer.network { "dualstack" } else { "ipv4" },
     })
 }
 
@@ -69,6 +69,7 @@ pub(super) fn actions(actions: &[Value]) -> Value {
 /// Returns the JSON form of a target group.
 pub(super) fn group(world: &World, group: &Group) -> Value {
     let attached: Vec<&str> = group.attached.iter().map(|b| &*world.balancers[*b].arn).collect();
+    let http = |value: Value| if group.protocol == TCP { Value::Null } else { value };
     json!({
         "TargetGroupArn": &*group.arn,
         "TargetGroupName": group.name,
@@ -82,11 +83,11 @@ pub(super) fn group(world: &World, group: &Group) -> Value {
         "HealthCheckTimeoutSeconds": group.check.timeout.as_secs(),
         "HealthyThresholdCount": group.check.healthy,
         "UnhealthyThresholdCount": group.check.unhealthy,
-        "HealthCheckPath": &*group.check.path,
-        "Matcher": {"HttpCode": group.check.matcher},
+        "HealthCheckPath": http(json!(&*group.check.path)),
+        "Matcher": http(json!({"HttpCode": group.check.matcher})),
         "LoadBalancerArns": attached,
         "TargetType": group.target_type,
-        "ProtocolVersion": group.protocol_version,
+        "ProtocolVersion": http(json!(group.protocol_version)),
         "IpAddressType": "ipv4",
     })
 }

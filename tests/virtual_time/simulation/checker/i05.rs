@@ -41,7 +41,7 @@ fn check_hooks(facts: &Facts, step: usize, occasions: &[HookPoint]) -> Found {
 fn check_step_done(facts: &Facts, entry: &Entry, step: usize) -> Found {
     let Some(shares) = facts.shares(step) else { return Ok(()) };
     check_hooks(facts, step, &[HookPoint::BeforeShift, HookPoint::AfterShift])?;
-    let settle = SignedDuration::try_from(facts.plan.strategy.settle).unwrap_or_default();
+    let settle = SignedDuration::try_from(facts.plan.strategy.longest_settle).unwrap_or_default();
     for route in facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)) {
         // A late read that shows earlier content of the run is not a change by someone else.
         let confirmed = facts.right.contains_key(&route.id) && facts.foreign_content(&route.id).is_none();

@@ -6,6 +6,7 @@ mod compare;
 mod emergency;
 mod finalized;
 mod fixture;
+mod network;
 mod read_only;
 mod refusals;
 mod staged;
