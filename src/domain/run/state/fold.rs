@@ -10,6 +10,7 @@ use super::model::{
     BakeProgress, Drift, Frozen, HookProgress, HoursOverride, OpenWrites, Paused, Phase, RampProgress, Retirement,
     Rollback, Route, State,
 };
+use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::comparison::Comparison;
 use crate::domain::run::event::{
     DriftPolicy, Event, FreezeReason, IgnoredHours, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write,
@@ -114,10 +115,7 @@ impl State {
             Event::GateMeasured { gate, measurement } => {
                 self.gates.entry(gate.clone()).or_default().measurements.push(measurement.clone());
             }
-            Event::VerdictChanged { gate, verdict: call, .. } => {
-                self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call);
-                self.last_verdicts.insert(gate.clone(), *call);
-            }
+            Event::VerdictChanged { gate, verdict, .. } => self.record_verdict(gate, *verdict),
             Event::Compared(comparison) => self.record_comparison(time, comparison),
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
@@ -285,6 +283,11 @@ impl State {
     }
 
     /// Records that the shares of the step are in effect. The measurements of metric gates start again.
+    fn record_verdict(&mut self, gate: &str, verdict: GateResult) {
+        self.gates.entry(gate.to_owned()).or_default().last_verdict = Some(verdict);
+        self.last_verdicts.insert(gate.to_owned(), verdict);
+    }
+
     fn settle(&mut self, time: Timestamp) {
         self.settled = true;
         self.shares_since = time;
