@@ -185,6 +185,12 @@ codes! {
         CUT311 Info "a step lowers the share of the new cluster";
         CUT312 Error "the plan is done: its newest run has completed";
         CUT320 Info "the clusters are not compared, because the plan has no compare gate";
+        CUT330 Error "a socket of HAProxy lacks the level admin";
+        CUT331 Error "the balancing algorithm takes only shares of 0 and 100 %";
+        CUT332 Error "the weights of a set of servers do not have the configured ratios";
+        CUT333 Warning "a cookie keeps clients on their server";
+        CUT334 Warning "HAProxy has no marker, and the state is on this machine only";
+        CUT335 Error "a backup server belongs to a cluster";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";

@@ -32,6 +32,7 @@ topics! {
     "hooks"
     "hours"
     "stickiness"
+    "haproxy"
     "schedulers"
     "state"
     "notifications"

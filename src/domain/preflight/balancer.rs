@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::context::{Context, finding, unread_finding};
+use super::haproxy::is_haproxy;
 use crate::base::finding::{Code, Finding};
 use crate::base::number;
-use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::other_type::{advice, other_type, refusal};
 use crate::domain::run::script_use::{self, ScriptUse};
@@ -16,7 +16,7 @@ const MAX_ATTACHED: usize = 100;
 const TARGET_QUOTA: u32 = 1000;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    for (arn, load_balancer) in &context.facts.selection.load_balancers {
+    for (arn, load_balancer) in context.facts.selection.load_balancers.iter().filter(|(_, lb)| !is_haproxy(lb)) {
         check_type(load_balancer, findings);
         check_trace(load_balancer, findings);
         check_quotas(context, arn, load_balancer, findings);
@@ -100,13 +100,13 @@ fn check_groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let mut arns: BTreeSet<&str> = forward.ids().map(String::as_str).collect();
         let before = arns.len();
         arns.extend(selected.groups.iter().filter(|(c, _)| context.is_raised(c)).map(|(_, arn)| arn.as_str()));
-        if arns.len() > LIMITS.max_members {
+        let most = selected.route.limits.max_members;
+        if arns.len() > most {
             let label = selected.route.label();
             let message = format!(
-                "{label} forwards to {} and would have {}; the maximum is {} and cannot be raised",
+                "{label} forwards to {} and would have {}; the maximum is {most} and cannot be raised",
                 number::count(before, "group"),
                 arns.len(),
-                LIMITS.max_members
             );
             findings.push(finding(
                 Code::CUT063,

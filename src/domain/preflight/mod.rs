@@ -8,6 +8,7 @@ mod capacity;
 mod context;
 pub mod facts;
 mod groups;
+mod haproxy;
 mod hpa;
 mod identity;
 pub mod machine;
@@ -46,11 +47,12 @@ pub fn notes(plan: &Plan) -> Vec<Finding> {
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 14] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 15] = [
         identity::check,
         balancer::check,
         owners::check,
         groups::check,
+        haproxy::check,
         network::check,
         bindings::check,
         workloads::check,
