@@ -2,9 +2,11 @@
 //! not add decisions about a run.
 
 pub mod aws;
+mod balancers;
 pub mod calls;
 pub mod clock;
 mod foreign_text;
+pub mod haproxy;
 pub mod hook;
 pub mod http;
 pub mod kubernetes;
@@ -15,3 +17,5 @@ pub mod plan_secrets;
 pub mod process;
 pub mod store;
 pub mod telemetry;
+
+pub use balancers::Balancers;

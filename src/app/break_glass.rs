@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connect;
 use super::exit::Failure;
+use crate::base::arn;
 use crate::domain::run::script_use::ScriptUse;
 use crate::port::TagStore;
 use crate::port::store::RunSummary;
@@ -15,15 +16,20 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Returns the use of the script of `run`; `None` if no load balancer has the script's tag, or if the tags cannot be
 /// read.
 pub async fn used(tag_store: &dyn TagStore, run: &str, load_balancers: &[String]) -> Option<ScriptUse> {
-    let tags = tokio::time::timeout(TIMEOUT, tag_store.tags(load_balancers)).await.ok()?.ok()?;
+    let tagged: Vec<_> = load_balancers.iter().filter(|id| tag_store.has_tags(id)).cloned().collect();
+    if tagged.is_empty() {
+        return None;
+    }
+    let tags = tokio::time::timeout(TIMEOUT, tag_store.tags(&tagged)).await.ok()?.ok()?;
     tags.values().filter_map(ScriptUse::of).find(|used| used.run == run)
 }
 
 /// Returns what a person needs to know before a run whose script was used is continued, and the command to type.
 pub async fn warning(run: &RunSummary) -> Option<String> {
-    let region = run.load_balancers.first().map(|arn| crate::base::arn::region(arn));
-    let balancer = connect::balancer(&connect::aws_config(region).await);
-    let used = connect::reads().read(0, used(&*balancer.tags, &run.id, &run.load_balancers)).await?;
+    let in_aws: Vec<_> = run.load_balancers.iter().filter(|id| arn::begins(id)).cloned().collect();
+    let region = arn::region(in_aws.first()?);
+    let balancer = connect::balancer(&connect::aws_config(Some(region)).await);
+    let used = connect::reads().read(0, used(&*balancer.tags, &run.id, &in_aws)).await?;
     Some(format!("{}; {}", used.text(), next(&run.id)))
 }
 

@@ -11,7 +11,7 @@ use crate::adapter::aws::platform::EksPlatform;
 use crate::adapter::aws::{SdkConfig, eks};
 use crate::adapter::network::Network;
 use crate::adapter::process::Folder;
-use crate::adapter::{aws, clock, hook, kubernetes as kube, metric, plan_secrets};
+use crate::adapter::{Balancers, aws, clock, hook, kubernetes as kube, metric, plan_secrets};
 use crate::domain::traffic::Unreadable;
 use crate::engine::Ports;
 use crate::engine::inventory::ReadPacer;
@@ -42,6 +42,16 @@ pub fn balancer(config: &SdkConfig) -> LoadBalancerApi {
     LoadBalancerApi::new(Alb::new(config))
 }
 
+/// Loads the AWS configuration of a plan. Without `spec.aws`, reads neither the environment nor files.
+pub async fn aws_config_of(plan: &Plan) -> SdkConfig {
+    if plan.region.is_empty() { SdkConfig::builder().build() } else { aws_config(Some(&plan.region)).await }
+}
+
+/// Builds the API of all load balancers of a plan.
+pub async fn balancer_of(plan: &Plan) -> LoadBalancerApi {
+    Balancers::connect(plan, &aws_config_of(plan).await)
+}
+
 /// Returns the pace of the reads of this process.
 pub fn reads() -> &'static ReadPacer {
     static READS: LazyLock<ReadPacer> = LazyLock::new(|| ReadPacer::new(Arc::new(clock::SystemClock)));
@@ -51,12 +61,12 @@ pub fn reads() -> &'static ReadPacer {
 /// Connects all ports of a plan.
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     plan_secrets::remember(plan);
-    let config = aws_config(Some(&plan.region)).await;
+    let config = aws_config_of(plan).await;
     let (clusters, compared) = (clusters(plan, &config), compared(plan, &config));
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
     let hooks = Arc::new(hook::HookRunner::in_folder(Folder::of(plan)));
     Ports {
-        balancer: LoadBalancerApi::new(Alb::new(&config)),
+        balancer: Balancers::connect(plan, &config),
         clusters,
         compared,
         metrics,
@@ -70,8 +80,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
 /// Connects the ports that a rollback needs: the load balancers, and the hooks that undo commands.
 pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     plan_secrets::remember(plan);
-    let config = aws_config(Some(&plan.region)).await;
-    let balancer = LoadBalancerApi::new(Alb::new(&config));
+    let balancer = balancer_of(plan).await;
     let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));
     let (clusters, clock, reads) = (BTreeMap::new(), Arc::new(clock::SystemClock), reads().clone());
     Ports { balancer, clusters, compared: BTreeMap::new(), metrics, hooks, clock, reads, store }

@@ -33,7 +33,7 @@ pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Re
 
 /// Returns a sentence for each load balancer of a plan that has a marker.
 async fn marked_balancers(plan: &Plan) -> Vec<String> {
-    let balancer = connect::balancer(&connect::aws_config(Some(&plan.region)).await);
+    let balancer = connect::balancer_of(plan).await;
     let mut selectors: Vec<&Selector> =
         plan.workloads.iter().flat_map(|w| &w.routes).map(|r| &r.load_balancer).collect();
     selectors.dedup();

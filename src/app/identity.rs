@@ -14,10 +14,10 @@ const STS_TIMEOUT: Duration = Duration::from_secs(5);
 /// caller's ARN from STS, because people on other machines read it.
 pub async fn requester(plan: &Plan) -> String {
     let (owner, _) = owner::owner();
-    if plan.state == StateLocation::Local {
+    if plan.state == StateLocation::Local || plan.account_id.is_empty() {
         return owner;
     }
-    let balancer = connect::balancer(&connect::aws_config(Some(&plan.region)).await);
+    let balancer = connect::balancer_of(plan).await;
     match tokio::time::timeout(STS_TIMEOUT, connect::reads().read(1, balancer.inventory.caller())).await {
         Ok(Ok(caller)) => format!("{} ({owner})", caller.arn),
         _ => owner,

@@ -17,8 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads the routes of a run.
 pub async fn routes(found: &StoredRun, state: &State) -> Observed {
-    let config = connect::aws_config(Some(&found.plan.region)).await;
-    let balancer = connect::balancer(&config);
+    let balancer = connect::balancer_of(&found.plan).await;
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let at = Timestamp::now();
     let read = tokio::time::timeout(TIMEOUT, connect::reads().read(0, balancer.traffic.routes(&ids)))

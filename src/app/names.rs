@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::base::arn::name as balancer;
-use crate::base::arn::short;
+use crate::base::arn::{self, short};
 use crate::base::number::percent;
 use crate::base::text::shell_word;
 use crate::domain::elb::kinds;
@@ -53,7 +53,7 @@ impl Names {
         let balancers: BTreeSet<_> = started.routes.iter().map(|r| &r.load_balancer).collect();
         let routes = started.routes.iter().map(|route| {
             let label = if balancers.len() > 1 {
-                format!("{} {}", balancer(&route.load_balancer), route.label)
+                balancer_label(&route.load_balancer, &route.label)
             } else {
                 route.label.clone()
             };
@@ -157,6 +157,10 @@ impl Names {
             return None;
         }
         let mut parts = Vec::new();
+        if from.restarted_as(to) {
+            let process = |content: &RouteContent| content.process.clone().unwrap_or_default();
+            parts.push(format!("reloaded ({}, before: {})", process(to), process(from)));
+        }
         match (from.forward_split(), to.forward_split()) {
             (Some(a), Some(b)) => {
                 parts.extend(self.split_changes(route, a, b));
@@ -192,6 +196,11 @@ impl Names {
         }
         parts
     }
+}
+
+/// Returns a label with the name of its load balancer. A label that names its load balancer already stays as it is.
+fn balancer_label(load_balancer: &str, label: &str) -> String {
+    if arn::begins(load_balancer) { format!("{} {label}", balancer(load_balancer)) } else { label.to_owned() }
 }
 
 /// Returns the outcome of a run for people, such as `rolled back`.

@@ -170,7 +170,7 @@ pub async fn start_run(
     let settings = going.settings(Settings::new(owner, host, things).with_api_budget(plan.api_budget, things), things);
     surface.show(&observation_text(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
-    let tagging_time = ownership::tagging_time(plan.marker, &run, &started);
+    let tagging_time = ownership::tagging_time(&*ports.balancer.tags, plan.marker, &run, &started);
     if tagging_time >= SHOWN_TAGGING_TIME {
         let time = format_exact(tagging_time);
         surface.show(&format!("the original weights are written into tags; then the run starts, in about {time}"));

@@ -191,6 +191,12 @@ codes! {
         CUT333 Info "the quota of target groups per action on Network Load Balancers is unknown";
         CUT334 Info "only new connections follow the weights of a Network Load Balancer";
         CUT335 Info "the settle of a Network Load Balancer is short";
+        CUT340 Error "a socket of HAProxy lacks the level admin";
+        CUT341 Error "the balancing algorithm takes only shares of 0 and 100 %";
+        CUT342 Error "the weights of a set of servers do not have the configured ratios";
+        CUT343 Warning "a cookie keeps clients on their server";
+        CUT344 Warning "HAProxy has no marker, and the state is on this machine only";
+        CUT345 Error "a backup server belongs to a cluster";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";

@@ -3,6 +3,7 @@
 pub mod arn;
 pub mod duration;
 pub mod finding;
+pub mod haproxy;
 pub mod hours;
 pub mod number;
 pub mod partition;

@@ -80,13 +80,10 @@ fn start_question(report: &CheckReport) -> String {
         0..=MAX_HOOKS => list("It runs on this machine:", hooks.iter().map(String::as_str).collect()),
         many => format!(" It runs {many} hooks on this machine."),
     };
+    let place = if account.is_empty() { String::new() } else { format!(", in account {account}, {region}") };
     let mut targets: Vec<_> = report.notifications.iter().map(|n| n.to.as_str()).collect();
     targets.dedup();
-    format!(
-        "Start the run, {from} to {to}, in account {account}, {region}?{}{hooks}{}",
-        then.unwrap_or_default(),
-        list("It notifies:", targets)
-    )
+    format!("Start the run, {from} to {to}{place}?{}{hooks}{}", then.unwrap_or_default(), list("It notifies:", targets))
 }
 
 /// Returns when a step may begin at the earliest, if the plan's hours hold it; `None`: they do not.

@@ -179,7 +179,17 @@ pub fn route(port: u16, priority: Option<u32>, content: RouteContent) -> LiveRou
     let rule = |p| RouteId::rule(format!("{}/{p:016x}", listener.replace(":listener/", ":listener-rule/")));
     let id = priority.map_or_else(|| RouteId::default_route(&listener), rule);
     let conditions = priority.map_or_else(String::new, |p| format!("path /{p}*"));
-    LiveRoute { id, listener, port, priority, conditions, content, tags: BTreeMap::new() }
+    LiveRoute {
+        id,
+        listener,
+        port,
+        priority,
+        conditions,
+        content,
+        tags: BTreeMap::new(),
+        limits: elb::LIMITS,
+        name: None,
+    }
 }
 
 /// Returns a listener on `port` without routes.

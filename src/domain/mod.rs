@@ -8,6 +8,7 @@ pub mod compare;
 pub mod decide;
 pub mod elb;
 pub mod emergency;
+pub mod haproxy;
 pub mod health;
 pub mod kubernetes;
 pub mod metric;

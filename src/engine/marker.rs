@@ -26,10 +26,15 @@ pub fn value(run: &str, owner: &str, since: Timestamp) -> String {
     text.chars().map(|c| if c.is_alphanumeric() || " +-=._:/@".contains(c) { c } else { '_' }).take(256).collect()
 }
 
+/// Returns the resources that can have tags.
+pub(super) fn taggable(tag_store: &dyn TagStore, ids: &[String]) -> Vec<String> {
+    ids.iter().filter(|id| tag_store.has_tags(id)).cloned().collect()
+}
+
 /// Reads to which run the markers of these load balancers belong. Another run's marker on one load balancer counts even
-/// if the tags of another load balancer cannot be read.
+/// if the tags of another load balancer cannot be read. Load balancers without tags have no marker.
 pub async fn read(tag_store: &dyn TagStore, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
-    marker_state(&tags(tag_store, load_balancers).await, run)
+    marker_state(&tags(tag_store, &taggable(tag_store, load_balancers)).await, run)
 }
 
 async fn tags(tag_store: &dyn TagStore, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
@@ -128,6 +133,7 @@ async fn put_with_notice(
     take_over: bool,
     accepted: impl FnOnce(),
 ) -> Result<(), MarkerError> {
+    let load_balancers = &taggable(tag_store, load_balancers);
     let before = tags(tag_store, load_balancers).await;
     match marker_state(&before, run) {
         Ok(Marker::Other(other)) if !take_over => return Err(MarkerError::Other(other)),
@@ -224,9 +230,9 @@ pub(super) async fn remove(
     owners: &[&str],
     known: bool,
 ) -> Result<(), WriteError> {
-    let mut ours = arns.to_vec();
-    if !known {
-        let tags = tag_store.tags(arns).await.map_err(unread_as_write_error)?;
+    let mut ours = taggable(tag_store, arns);
+    if !known && !ours.is_empty() {
+        let tags = tag_store.tags(&ours).await.map_err(unread_as_write_error)?;
         let marker = |arn: &String| tags.get(arn).and_then(|tags| tags.get(KEY));
         ours.retain(|arn| marker(arn).is_some_and(|value| owners.iter().any(|run| names_run(value, run))));
     }

@@ -69,11 +69,11 @@ pub enum OwnershipError {
 }
 
 /// Returns the least time for which the tags with the original weights delay the start of a new run.
-pub fn tagging_time(policy: MarkerMode, run: &str, started: &Started) -> Duration {
+pub fn tagging_time(tag_store: &dyn TagStore, policy: MarkerMode, run: &str, started: &Started) -> Duration {
     if policy == MarkerMode::None {
         return Duration::ZERO;
     }
-    WRITES.min_duration(weight_tags::call_count(run, started))
+    WRITES.min_duration(weight_tags::call_count(tag_store, run, started))
 }
 
 /// Starts a new run, in this order: locks, an empty run in the store, marker, first record. A run without a record does
@@ -138,7 +138,8 @@ async fn check_no_new_run(store: &dyn Store, plan: &str, known: &[RunSummary]) -
 /// Writes two aids for a rollback without a journal: the break-glass script, and the original weights in tags. A run
 /// does not depend on these aids. Returns the command that runs the script.
 async fn leave_rollback_aids(ports: &Ports, policy: MarkerMode, run: &str, started: &Started) -> Option<String> {
-    if policy == MarkerMode::Tag {
+    let tagged = started.routes.iter().any(|route| ports.balancer.tags.has_tags(route.id.id()));
+    if policy == MarkerMode::Tag && tagged {
         let weight_event = weight_tags::put(&*ports.balancer.tags, &*ports.clock, run, started).await;
         if let Err(error) = ports.store.append(run, ports.clock.now(), &weight_event).await {
             tracing::warn!("{error}");

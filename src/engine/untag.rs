@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::marker;
+use super::marker::{self, taggable};
 use super::tag_calls::{TagCalls, is_temporary};
 use crate::base::rate::WRITES;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
@@ -45,7 +45,8 @@ pub async fn remove(
     owners: &[&str],
     just_marked: bool,
 ) -> Vec<LeftoverTag> {
-    let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
+    let load_balancers = &taggable(tag_store, load_balancers);
+    let all: Vec<_> = load_balancers.iter().cloned().chain(taggable(tag_store, routes)).collect();
     let removal = Removal::new(tag_store, clock, owners, just_marked, all.len() + load_balancers.len());
     let (weights, markers) =
         futures::join!(removal.remove_all(route_tag::KEY, &all), removal.remove_all(marker::KEY, load_balancers));
@@ -67,8 +68,9 @@ pub async fn remove_markers(
     owners: &[&str],
     just_marked: bool,
 ) -> Vec<LeftoverTag> {
+    let load_balancers = taggable(tag_store, load_balancers);
     let removal = Removal::new(tag_store, clock, owners, just_marked, load_balancers.len());
-    removal.remove_all(marker::KEY, load_balancers).await
+    removal.remove_all(marker::KEY, &load_balancers).await
 }
 
 /// Returns the longest duration of the removal: [`UNTAG_WITHIN`], and twice the time that AWS's rate needs for the calls

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::slice;
 
+use super::marker::taggable;
 use super::tag_calls::TagCalls;
 use crate::base::retry::TAG_WEIGHTS;
 use crate::domain::emergency::balancer_tag;
@@ -17,7 +18,8 @@ use crate::port::{Clock, TAG_BATCH_SIZE, TagStore, WriteError};
 pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started: &Started) -> Event {
     let mut missing = BTreeMap::new();
     let mut values: BTreeMap<String, Vec<RouteId>> = BTreeMap::new();
-    for route in &started.routes {
+    let tagged = || started.routes.iter().filter(|route| tag_store.has_tags(route.id.id()));
+    for route in tagged() {
         match value(run, started, route) {
             Some(text) => values.entry(text).or_default().push(route.id.clone()),
             None => drop(missing.insert(route.id.clone(), "the weights are too long for a tag".to_owned())),
@@ -40,24 +42,25 @@ pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started
     if denied.is_none() {
         put_on_balancers(tag_store, &calls, run, started).await;
     }
-    Event::WeightsTagged { routes: started.routes.len() - missing.len(), missing }
+    Event::WeightsTagged { routes: tagged().count() - missing.len(), missing }
 }
 
 /// Returns the number of calls of [`put`], if none of them fails.
-pub fn call_count(run: &str, started: &Started) -> usize {
+pub fn call_count(tag_store: &dyn TagStore, run: &str, started: &Started) -> usize {
     let mut routes: BTreeMap<String, usize> = BTreeMap::new();
-    for text in started.routes.iter().filter_map(|route| value(run, started, route)) {
+    let tagged = started.routes.iter().filter(|route| tag_store.has_tags(route.id.id()));
+    for text in tagged.filter_map(|route| value(run, started, route)) {
         *routes.entry(text).or_default() += 1;
     }
     routes.values().map(|count| count.div_ceil(TAG_BATCH_SIZE)).sum::<usize>()
-        + started.load_balancers.len().div_ceil(TAG_BATCH_SIZE)
+        + taggable(tag_store, &started.load_balancers).len().div_ceil(TAG_BATCH_SIZE)
 }
 
 /// Puts a tag on the load balancers. This write may fail, because a reader finds the same weights in the tags of the
 /// routes.
 async fn put_on_balancers(tag_store: &dyn TagStore, calls: &TagCalls<'_>, run: &str, started: &Started) {
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for arn in &started.load_balancers {
+    for arn in &taggable(tag_store, &started.load_balancers) {
         let text = balancer_tag::value(run, started, arn).unwrap_or_else(|| balancer_tag::run_only_value(run));
         values.entry(text).or_default().push(arn.clone());
     }
@@ -112,7 +115,11 @@ async fn put_some(
 /// Returns whether each of these load balancers, listeners and rules has a weights tag of this run. An unreadable tag
 /// counts as missing.
 pub async fn is_put(tag_store: &dyn TagStore, run: &str, arns: &[String]) -> bool {
-    let tags = tag_store.tags(arns).await.unwrap_or_default();
+    let arns = taggable(tag_store, arns);
+    if arns.is_empty() {
+        return true;
+    }
+    let tags = tag_store.tags(&arns).await.unwrap_or_default();
     arns.iter().all(|arn| {
         let value = tags.get(arn).and_then(|tags| tags.get(KEY));
         value.is_some_and(|value| balancer_tag::run_of(value) == run)

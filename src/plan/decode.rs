@@ -263,13 +263,13 @@ pub(crate) fn entries<'a>(
 }
 
 /// The kinds of load balancers that people may expect in a route, but that a plan cannot have.
-const OTHER_BALANCERS: &[&str] = &["gwlb", "haproxy"];
+const OTHER_BALANCERS: &[&str] = &["gwlb"];
 
 fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], free: &[&str], out: &mut Vec<Diagnostic>) {
     if OTHER_BALANCERS.contains(&key) {
         let message = format!(
-            "`{key}`: this version of cutover moves traffic on Application Load Balancers (`alb`) and Network Load \
-             Balancers (`nlb`) only"
+            "`{key}`: this version of cutover moves traffic on Application Load Balancers (`alb`), Network Load \
+             Balancers (`nlb`) and HAProxy (`haproxy`) only"
         );
         note(out, Code::CUT003, place, message).unknown().help(
             "cutover does not write the weights of other load balancers: move the traffic at an Application or Network \

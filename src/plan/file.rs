@@ -7,14 +7,15 @@ use super::decode::{Placed, Table, record};
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
     Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, Delay, EksName, Factor,
-    Failures, Flag, HeaderName, Kind, KindName, Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port,
-    Priority, Prose, Query, Ratio, Reaction, Region, Requests, Resource, Status, StepName, Stickiness, Targets, Times,
-    Url,
+    Failures, Flag, HeaderName, Kind, KindName, Line, ListenerName, MapFile, MarkerKind, Missing, Name, Percent,
+    Period, Port, Priority, Prose, ProxyName, Query, Ratio, Reaction, Region, Requests, Resource, RuntimeAddress,
+    ServerGlob, Status, StepName, Stickiness, Targets, Times, Url,
 };
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
 record! {
-    /// A plan that moves traffic from one Kubernetes cluster to another at Application and Network Load Balancers of AWS.
+    /// A plan that moves traffic from one Kubernetes cluster to another at Application and Network Load Balancers of AWS,
+    /// and at HAProxy.
     Document as "a plan" {
         /// The version of the file format: `cutover.dev/v1alpha1`.
         api_version "apiVersion": required ApiVersion,
@@ -35,7 +36,8 @@ record! {
     /// What to move, and how.
     Spec as "`spec`" {
         /// The AWS account and region of the load balancers.
-        aws "aws": required Aws,
+        /// Only a plan whose routes are all on HAProxy may omit it.
+        aws "aws": optional Aws,
         /// The clusters, two to five. Every route has one target group per cluster.
         clusters "clusters": required Vec<Placed<Cluster>>,
         /// The workloads to move: one Service in each cluster, and the routes to it.
@@ -167,7 +169,9 @@ record! {
         alb "alb": optional Alb,
         /// An AWS Network Load Balancer.
         nlb "nlb": optional Nlb,
-    }; exactly CUT201 ["alb", "nlb"]
+        /// HAProxy.
+        haproxy "haproxy": optional Haproxy,
+    }; exactly CUT201 ["alb", "nlb", "haproxy"]
 
     /// An Application Load Balancer, and one target group per cluster.
     Alb as "`alb`" {
@@ -199,6 +203,29 @@ record! {
         /// Time to wait after new weights were read back, until new connections follow the weights. It replaces
         /// `strategy.settle` for these routes. Guards do not wait for it.
         settle "settle": optional Delay = "10m",
+    }
+
+    /// A backend of HAProxy on one or more instances, and one set of servers per cluster. Weights are written through the
+    /// runtime API.
+    Haproxy as "`haproxy`" {
+        /// The addresses of the runtime API, one for each instance: `tcp://HOST:PORT` or `unix:PATH`.
+        /// All instances move as one step.
+        instances "instances": required Vec<Placed<RuntimeAddress>>,
+        /// The backend with the servers, and the servers of each cluster.
+        backend "backend": optional ProxyName,
+        /// The names of the servers of each cluster in `backend`, as a glob: `{a: "a-*", b: "b-*"}`.
+        /// The ratios of the configured weights of these servers are kept.
+        servers "servers": optional Table<ServerGlob>,
+        /// A map whose slots name the backends, in place of `backend` and `servers`.
+        map "map": optional Slots,
+    }; exactly CUT201 ["backend", "map"]
+
+    /// A map of HAProxy with 100 or 1,000 slots, which each name a backend: `use_backend %[rand(100),map(FILE)]`.
+    Slots as "`map`" {
+        /// The path of the map's file, as in haproxy.cfg.
+        file "file": required MapFile,
+        /// The backend of each cluster: `{a: webapp-a, b: webapp-b}`. Other backends of the map keep their slots.
+        backends "backends": required Table<ProxyName>,
     }
 
     /// A default action or a rule.

@@ -14,6 +14,8 @@ pub const TAG_BATCH_SIZE: usize = 20;
 /// Reads and writes tags. An implementation may repeat a throttled read, but sends a write only once.
 #[async_trait]
 pub trait TagStore: Send + Sync {
+    /// Whether the resource with this id can have tags. The other calls must not name a resource that cannot.
+    fn has_tags(&self, id: &str) -> bool;
     /// Reads the tags of resources by ARN. A resource without tags has an empty entry.
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable>;
     /// Adds or replaces tags of up to [`TAG_BATCH_SIZE`] resources. After an error, any of them may have the tags.

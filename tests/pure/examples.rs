@@ -46,6 +46,21 @@ fn the_policy_of_compare_has_exactly_its_actions_and_its_topic_names_them() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The plan for HAProxy passes the checks, and its globs match the servers of the configuration.
+#[test]
+fn haproxy_plan_fits_its_configuration() {
+    let plan = read("examples/haproxy/plan.yaml");
+    let plan = cutover::plan::lint("plan.yaml", plan.as_bytes()).expect("the plan should pass the checks");
+    assert!(plan.account_id.is_empty() && plan.workloads[0].routes.len() == 2, "two instances are two routes");
+    let configuration = read("examples/haproxy/haproxy.cfg");
+    let servers = configuration.lines().filter_map(|line| line.trim().strip_prefix("server ")?.split(' ').next());
+    let servers: Vec<_> = servers.collect();
+    for glob in ["a-*", "b-*"] {
+        let found = servers.iter().filter(|name| cutover::base::haproxy::matches(glob, name)).count();
+        assert_eq!(found, 2, "{glob} {servers:?}");
+    }
+}
+
 /// Returns the documents of a YAML file.
 fn documents(path: &str) -> Vec<Value> {
     let text = read(path);

@@ -1,11 +1,12 @@
 //! Tests that need real sockets and processes.
 //!
-//! Five modules are tiers of `tests/run` with the same names. Each of their tests needs a program that is not written
+//! Six modules are tiers of `tests/run` with the same names. Each of their tests needs a program that is not written
 //! in Rust, is marked `#[ignore = "tier NAME"]`, and finds the program through the variable that the tier sets
 //! ([`programs`]). All other tests need only Rust.
 //!
 //! - `browser`: Chromium
 //! - `contract`: moto, boto3 and the `aws` CLI, from the virtual environment of `tests/requirements.txt`
+//! - `haproxy`: HAProxy
 //! - `kubectl`: kubectl
 //! - `prometheus`: Prometheus, with promtool in the same folder
 //! - `stack`: two real API servers with two real load balancer controllers
@@ -17,6 +18,7 @@ mod child;
 mod contract;
 mod crash;
 mod failures;
+mod haproxy;
 mod help;
 mod kubectl;
 mod kubernetes;

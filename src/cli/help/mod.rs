@@ -33,6 +33,7 @@ topics! {
     "hooks"
     "hours"
     "stickiness"
+    "haproxy"
     "schedulers"
     "state"
     "notifications"

@@ -218,11 +218,10 @@ fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Re
 fn other_members_changed(route: &Route, live: &Split) -> bool {
     let others = |split: &Split| -> BTreeMap<String, u64> {
         let own = |id: &String| route.start.groups.values().any(|g| g == id);
-        split.ids().filter(|id| !own(id)).map(|id| (id.clone(), split.weight(id).unwrap_or(0).into())).collect()
+        split.ids().filter(|id| !own(id)).map(|id| (id.clone(), split.traffic(id))).collect()
     };
-    let total = |split: &Split| -> u64 { split.ids().map(|id| u64::from(split.weight(id).unwrap_or(0))).sum() };
     let (others_before, others_now) = (others(route.original()), others(live));
-    let (before, now) = (total(route.original()), total(live));
+    let (before, now) = (route.original().total_traffic(), live.total_traffic());
     // Compare the relative weights, because the totals may differ.
     others_before.len() != others_now.len()
         || !others_before.iter().all(|(id, w)| others_now.get(id).is_some_and(|v| w * now == v * before))

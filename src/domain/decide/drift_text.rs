@@ -37,6 +37,9 @@ pub fn freeze_message(state: &State) -> Option<String> {
              to accept the new conditions: cutover resume {run} --keep-live",
             first.conditions
         ),
+        None if drift_cause::has_restarted(first) => format!(
+            "{label} was reloaded{and_more}: {cause}; to write the shares again: cutover resume {run} --reassert"
+        ),
         None => format!("{label} was changed by someone else{and_more}; {cause}"),
     })
 }

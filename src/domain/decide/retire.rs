@@ -48,7 +48,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     }
     Decision::Record(vec![Event::Finished {
         outcome: RunOutcome::Completed,
-        remarks: remarks(detach, &bindings),
+        remarks: remarks(detach, &bindings).into_iter().chain(configured_members(c)).collect(),
         unresolved: blocked,
         accepted: Vec::new(),
         notes: Vec::new(),
@@ -60,7 +60,15 @@ pub fn old_group<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
     route.start.groups.get(&plan.strategy.from).map(String::as_str)
 }
 
+/// Whether the members of a route come from the configuration of its load balancer, so that none can be detached.
+fn has_configured_members(route: &Route) -> bool {
+    route.confirmed.process.is_some()
+}
+
 fn route_status(c: &Context<'_>, route: &Route) -> RouteStatus {
+    if has_configured_members(route) {
+        return RouteStatus::Reached;
+    }
     match &route.drift {
         Some(Drift::Gone) => return RouteStatus::Reached,
         Some(Drift::Changed(_)) => {
@@ -112,6 +120,20 @@ fn remarks(detach: &Retirement, remaining: &[BindingStart]) -> Vec<String> {
         .iter()
         .map(|b| format!("the binding {} in cluster {} was not deleted", b.binding.full_name(), b.cluster));
     skipped.chain(remaining).collect()
+}
+
+/// Returns a remark if members of the old cluster stay in the configuration of load balancers.
+fn configured_members(c: &Context<'_>) -> Option<String> {
+    let routes = c.state.routes.values().filter(|route| has_configured_members(route));
+    let labels: Vec<_> = routes.map(|route| route.start.label.as_str()).collect();
+    let from = &c.plan.strategy.from;
+    (!labels.is_empty()).then(|| {
+        format!(
+            "the servers of cluster {from} stay at weight 0 in the configuration of {}: remove them there, and configure \
+             the weights of the other cluster, before the next reload",
+            labels.join(", ")
+        )
+    })
 }
 
 fn exit_unfinished(why: String) -> Decision {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::arn;
-use crate::domain::traffic::{RouteContent, RouteId, Split, Tags, UnreadRoute, Unreadable};
+use crate::domain::traffic::{Limits, RouteContent, RouteId, Split, Tags, UnreadRoute, Unreadable};
 
 /// A load balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,12 +95,18 @@ pub struct LiveRoute {
     pub content: RouteContent,
     /// The tags of the rule, or of the listener for a default action; empty if tags were not read.
     pub tags: Tags,
+    /// The limits of the load balancer for this route.
+    pub limits: Limits,
+    /// The name of a route that has no port and priority; `None` for a default action or a rule of a listener.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
 }
 
 impl LiveRoute {
     /// Returns a short name, such as `443 default` or `443 rule 15`.
     pub fn label(&self) -> String {
         match self.priority {
+            _ if self.name.is_some() => self.name.clone().unwrap_or_default(),
             None => format!("{} default", self.port),
             Some(p) => format!("{} rule {p}", self.port),
         }

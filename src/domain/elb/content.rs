@@ -11,7 +11,7 @@ use crate::domain::traffic::{ClientStickiness, Limits, Member, RouteContent, Spl
 
 /// The limits of ELBv2: the maximum weight, and the maximum number of target groups of an action. AWS does not increase
 /// these limits on request.
-pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5 };
+pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5, fixed_total: false };
 
 /// The name in `vendor_config` that identifies the opaque part as ELBv2's.
 const VENDOR: &str = "elbv2";
@@ -43,6 +43,7 @@ pub fn content(actions: &[Action]) -> RouteContent {
     RouteContent {
         split: forward.map(split).unwrap_or_default(),
         stickiness: forward.and_then(|f| f.target_group_stickiness_config.as_ref()).map(sticky),
+        process: None,
         vendor_config: VendorConfig { vendor: VENDOR.to_owned(), v: VERSION, value: Value::Array(value) },
     }
 }
@@ -68,7 +69,7 @@ pub fn kinds(content: &RouteContent) -> Vec<&str> {
 }
 
 fn split(forward: &Forward) -> Split {
-    let member = |t: &Tuple| Member { id: t.target_group_arn.clone(), weight: t.weight };
+    let member = |t: &Tuple| Member::new(t.target_group_arn.clone(), t.weight);
     Split { members: forward.target_groups.iter().map(member).collect() }
 }
 

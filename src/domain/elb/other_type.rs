@@ -18,6 +18,7 @@ pub fn kind_of(load_balancer: &LoadBalancer) -> Result<BalancerKind, &str> {
     match named {
         "application" => Ok(BalancerKind::Alb),
         "network" => Ok(BalancerKind::Nlb),
+        other if other == BalancerKind::Haproxy.key() => Ok(BalancerKind::Haproxy),
         other => Err(other),
     }
 }
@@ -45,6 +46,7 @@ pub fn kind_name(kind: BalancerKind) -> &'static str {
     match kind {
         BalancerKind::Alb => "Application Load Balancer",
         BalancerKind::Nlb => "Network Load Balancer",
+        BalancerKind::Haproxy => "backend of HAProxy",
     }
 }
 

@@ -162,8 +162,7 @@ mod tests {
     /// Returns the fixture's load balancer, where every forwarding route uses these groups, and AWS lists no group.
     fn seen(weights: &[(&str, Option<u16>)]) -> LoadBalancerReading {
         let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
-        let split =
-            Split { members: weights.iter().map(|(name, weight)| Member { id: arn(name), weight: *weight }).collect() };
+        let split = Split { members: weights.iter().map(|(name, weight)| Member::new(arn(name), *weight)).collect() };
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
             if route.forwards().is_some() {
                 route.content.split = split.clone();

@@ -116,7 +116,7 @@ fn infer_route(seen: &LoadBalancerReading, live: &LiveRoute, tagged: &[RouteStar
     let (Some(from), 2) = (pair.get(BACK_TO), pair.len()) else { return Inferred::Unclear };
     let total = weight(from).saturating_add(weight(to)).min(LIMITS.max_weight);
     let others = now.members.iter().filter(|m| m.id != *from && m.id != *to).cloned();
-    let managed = [(from, total), (to, 0)].map(|(arn, weight)| Member { id: arn.clone(), weight: Some(weight) });
+    let managed = [(from, total), (to, 0)].map(|(arn, weight)| Member::new(arn.clone(), Some(weight)));
     let was = Split { members: managed.into_iter().chain(others).collect() };
     Inferred::Route(Box::new(route_start(seen, live, &was, (*pair).clone())))
 }

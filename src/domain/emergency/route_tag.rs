@@ -133,7 +133,7 @@ impl RouteTag {
     /// Returns the recorded split. `groups` maps the last segment of an ARN to the ARN. `None` if `groups` lacks a
     /// group that was attached.
     pub fn split(&self, groups: &BTreeMap<&str, &str>) -> Option<Split> {
-        let member = |p: &TaggedGroup| Some(Member { id: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
+        let member = |p: &TaggedGroup| Some(Member::new((*groups.get(p.id.as_str())?).to_owned(), p.weight));
         let members = self.groups.iter().filter(|p| p.attached).map(member).collect::<Option<Vec<_>>>()?;
         Some(Split { members })
     }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     fn start(weights: &[(&str, Option<u16>)]) -> (Started, RouteStart) {
-        let members = weights.iter().map(|(id, weight)| Member { id: arn("g", id), weight: *weight }).collect();
+        let members = weights.iter().map(|(id, weight)| Member::new(arn("g", id), *weight)).collect();
         let mut started = crate::domain::fixture::started(4);
         let mut route = started.routes.remove(0);
         route.groups = [("a".into(), arn("g", "00000000000000aa")), ("b".into(), arn("g", "00000000000000bb"))].into();

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::{MARKER_KEY, route_tag};
 use crate::base::arn;
 use crate::domain::elb;
+use crate::domain::haproxy::{self, Backend, is_haproxy};
 use crate::domain::run::event::{RouteStart, Started};
 use crate::domain::run::script_use;
 use crate::domain::traffic::RouteKind;
@@ -30,6 +31,26 @@ const RESOURCES_PER_CALL: usize = 20;
 /// Generates the script of a run. Default actions come first; the tags of the run are removed when all routes are
 /// restored. With `marker: none` in the plan, the script reads and writes no tags, as the run does.
 pub fn script(run: &str, started: &Started, policy: MarkerMode, now: Timestamp) -> String {
+    let (haproxy, aws): (Vec<_>, Vec<_>) = started.routes.iter().cloned().partition(|route| is_haproxy(route.id.id()));
+    if haproxy.is_empty() {
+        return aws_script(run, started, policy, now);
+    }
+    let backends = haproxy.iter().filter_map(|route| Some((Backend::parse(route.id.id())?, &route.content)));
+    let backends: Vec<_> = backends.collect();
+    let head = HAPROXY_HEAD.replace("{run}", run).replace("{time}", &now.strftime("%F %T UTC").to_string());
+    let block = haproxy::script(&backends);
+    let tail = HAPROXY_TAIL.replace("{all}", &haproxy.len().to_string());
+    let rest = if aws.is_empty() {
+        END.replace("{run}", run)
+    } else {
+        let load_balancers = started.load_balancers.iter().filter(|id| !is_haproxy(id)).cloned().collect();
+        aws_script(run, &Started { routes: aws, load_balancers, ..started.clone() }, policy, now)
+    };
+    format!("{head}{block}{tail}{}", rest.strip_prefix("#!/bin/sh\n").unwrap_or(&rest))
+}
+
+/// Generates the script of a run whose routes are all in AWS.
+fn aws_script(run: &str, started: &Started, policy: MarkerMode, now: Timestamp) -> String {
     let first = started.routes.first().map_or("", |r| r.id.id());
     let (region, account) = (arn::region(first), arn::account(first));
     let mut routes: Vec<_> = started.routes.iter().collect();
@@ -105,6 +126,21 @@ pub fn untag(key: &str, arns: &[String]) -> String {
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
+
+const HAPROXY_HEAD: &str = r"#!/bin/sh
+# Break glass: restores the weights of HAProxy to their state when the run {run} began ({time}).
+# You can run it again. If the cutover program is available, `cutover rollback` is faster and checks more.
+set -u
+";
+
+const HAPROXY_TAIL: &str = r#"
+if [ "$haproxy_failed" != 0 ]; then
+    echo "$haproxy_failed of {all} backends of HAProxy were not restored: run this script again" >&2
+    trap 'exit 5' EXIT
+else
+    echo "HAProxy accepted all {all} backends: the weights are those of the start of the run"
+fi
+"#;
 
 const HEAD: &str = r#"#!/bin/sh
 # Break glass: restores every listener and rule to its state when the run {run} began ({time}); a route that joined

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::arn;
 use crate::domain::elb::balancer::TargetGroup;
 use crate::plan::model::{PortRef, TargetType, Workload};
 
@@ -52,7 +53,8 @@ impl Binding {
     /// cluster. The binding gets the name and the target type of the group. The immutable fields `ipAddressType` and
     /// `vpcID`, which otherwise get default values, are set to the values of the group, unless the plan sets them.
     pub fn for_group(workload: &Workload, cluster: &str, group: &TargetGroup) -> Option<Self> {
-        let service = workload.service(cluster)?;
+        // Only target groups of AWS have bindings.
+        let service = workload.service(cluster).filter(|_| arn::begins(&group.arn))?;
         let mut extra = workload.binding.extra.clone();
         for (key, value) in [("ipAddressType", &group.ip_address_type), ("vpcID", &group.vpc_id)] {
             if !value.is_empty() && !extra.contains_key(key) {

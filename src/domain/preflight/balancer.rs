@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::context::{Context, finding, unread_finding};
+use super::haproxy::is_haproxy;
 use super::network_balancer;
 use crate::base::finding::{Code, Finding};
 use crate::base::number;
-use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::other_type::{ADVICE, kind_name, kind_of, refusal};
 use crate::domain::run::script_use::{self, ScriptUse};
@@ -18,7 +18,7 @@ const MAX_ATTACHED: usize = 100;
 const TARGET_QUOTA: u32 = 1000;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    for (arn, load_balancer) in &context.facts.selection.load_balancers {
+    for (arn, load_balancer) in context.facts.selection.load_balancers.iter().filter(|(_, lb)| !is_haproxy(lb)) {
         check_type(context, load_balancer, findings);
         check_trace(load_balancer, findings);
         // A Network Load Balancer has other quotas of groups and targets.
@@ -117,13 +117,13 @@ fn check_groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if context.is_network(&selected.load_balancer) {
             network_balancer::check_group_quota(context, selected, (before, arns.len()), findings);
         }
-        if arns.len() > LIMITS.max_members {
+        let most = selected.route.limits.max_members;
+        if arns.len() > most {
             let label = selected.route.label();
             let message = format!(
-                "{label} forwards to {} and would have {}; the maximum is {} and cannot be raised",
+                "{label} forwards to {} and would have {}; the maximum is {most} and cannot be raised",
                 number::count(before, "group"),
                 arns.len(),
-                LIMITS.max_members
             );
             findings.push(finding(
                 Code::CUT063,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::{Context, finding};
+use crate::base::arn;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 use crate::domain::elb::select::SelectedGroup;
@@ -22,7 +23,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (name, cluster) in &context.facts.clusters {
         check_api(context, name, cluster, findings);
     }
-    for (arn, selected) in context.groups() {
+    for (arn, selected) in context.groups().filter(|(arn, _)| arn::begins(arn)) {
         check_single_cluster(context, selected, findings);
         let Some(workload) = context.workload(&selected.workload) else { continue };
         let (Some(wanted), Some(cluster)) =

@@ -2,6 +2,8 @@
 //! group.
 
 use super::context::{Context, finding, unread_finding};
+use super::haproxy::is_haproxy;
+use crate::base::arn;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{SelectedGroup, short_name};
@@ -12,9 +14,15 @@ const LAMBDA: &str = "lambda";
 const ALB: &str = "alb";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let of_elb = |selected: &SelectedGroup| {
+        let balancer = context.facts.selection.load_balancers.get(&selected.load_balancer);
+        !balancer.is_some_and(is_haproxy)
+    };
     for (arn, selected) in context.groups() {
-        check_attachment(selected, findings);
-        check_network(context, selected, findings);
+        if of_elb(selected) {
+            check_attachment(selected, findings);
+            check_network(context, selected, findings);
+        }
         if let Some(Err(why)) = context.facts.health.get(arn) {
             findings.push(unread_finding(&selected.group.name, &format!("health of {}", selected.group.name), why));
         }
@@ -33,7 +41,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             ));
         }
     }
-    for (_, old, new) in context.pairs() {
+    for (_, old, new) in context.pairs().into_iter().filter(|(_, old, _)| of_elb(old)) {
         check_parity(&old.group, &new.group, findings);
     }
 }
@@ -109,7 +117,11 @@ fn check_raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
             "health checks of {} are off: its targets never become healthy, so the raise gate can never pass",
             group.name
         );
-        let help = format!("aws elbv2 modify-target-group --target-group-arn {} --health-check-enabled", group.arn);
+        let help = if arn::begins(&group.arn) {
+            format!("aws elbv2 modify-target-group --target-group-arn {} --health-check-enabled", group.arn)
+        } else {
+            "add `check` to the lines of these servers, and reload HAProxy".to_owned()
+        };
         findings.push(finding(Code::CUT085, &group.name, message, help));
     }
     let Some(Ok(targets)) = context.facts.health.get(&group.arn) else { return };

@@ -22,6 +22,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn check_account(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let wanted = &context.plan.account_id;
+    if wanted.is_empty() {
+        return;
+    }
     match &context.facts.caller {
         Err(why) => findings.push(unread_finding("aws", "the caller's identity", why)),
         Ok(caller) if caller.account != *wanted => {
@@ -44,7 +47,7 @@ fn check_regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let written = context.plan.workloads.iter().flat_map(|w| &w.routes).flat_map(named_arns);
     let selection = &context.facts.selection;
     let found = selection.load_balancers.keys().chain(selection.groups.keys()).map(String::as_str);
-    let arns: BTreeSet<&str> = written.chain(found).collect();
+    let arns: BTreeSet<&str> = written.chain(found).filter(|id| arn::begins(id)).collect();
     let (region, account) = (context.plan.region.as_str(), context.plan.account_id.as_str());
     let elsewhere: Vec<&str> = arns.iter().copied().filter(|arn| arn::region(arn) != region).collect();
     if !elsewhere.is_empty() {

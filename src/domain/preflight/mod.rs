@@ -8,6 +8,7 @@ mod capacity;
 mod context;
 pub mod facts;
 mod groups;
+mod haproxy;
 mod hpa;
 mod identity;
 pub mod machine;
@@ -52,11 +53,12 @@ pub fn needed_quotas(plan: &Plan) -> Vec<&'static str> {
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 15] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 16] = [
         identity::check,
         balancer::check,
         owners::check,
         groups::check,
+        haproxy::check,
         network::check,
         network_balancer::check,
         bindings::check,

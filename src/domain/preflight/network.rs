@@ -24,6 +24,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             match kind {
                 BalancerKind::Alb => check_protocol(context, arn, selected, findings),
                 BalancerKind::Nlb => network_balancer::check_protocol(context, arn, selected, findings),
+                BalancerKind::Haproxy => continue,
             }
             check_address_type(load_balancer, selected, findings);
             check_zones(context, load_balancer, selected, findings);

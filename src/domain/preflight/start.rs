@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::base::finding::Code;
+use crate::domain::elb;
 use crate::domain::elb::other_type::is_network;
 use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection, SkipReason};
-use crate::domain::elb::{self, LIMITS};
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
@@ -40,7 +40,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         workload: selected.workload.clone(),
         groups: selected.groups.clone(),
         content: selected.route.content.clone(),
-        limits: LIMITS,
+        limits: selected.route.limits,
         content_at_start: None,
         settle: selected.settle.map(|time| time.as_secs()),
         keeps_connections: selection.load_balancers.get(&selected.load_balancer).is_some_and(is_network),

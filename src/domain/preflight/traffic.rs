@@ -8,7 +8,6 @@ use super::context::{Context, finding};
 use crate::base::duration;
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
-use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::elb::select::{SelectedRoute, short_name};
 use crate::domain::traffic::shares::{self, ShareError};
@@ -128,7 +127,7 @@ fn check_weights(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for selected in &context.facts.selection.routes {
         let Some(split) = selected.route.forwards() else { continue };
         for (step, shares) in share_steps(context) {
-            match shares::split_for(split, &selected.managed(), shares, LIMITS) {
+            match shares::split_for(split, &selected.managed(), shares, selected.route.limits) {
                 // Another check reports an action with too many target groups.
                 Ok(_) | Err(ShareError::TooManyMembers(..)) => {}
                 Err(why) => wrong.entry((step, why.to_string())).or_default().push(selected.route.label()),

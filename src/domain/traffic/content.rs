@@ -14,6 +14,10 @@ pub struct RouteContent {
     /// The stickiness of clients. Writes do not change it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stickiness: Option<ClientStickiness>,
+    /// Identifies the process that has the content only in its memory and forgets it when it restarts; `None` if the
+    /// load balancer stores the content. Writes do not change it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub process: Option<String>,
     /// All other parts of the route, in the format of the vendor.
     pub vendor_config: VendorConfig,
 }
@@ -56,7 +60,7 @@ impl RouteContent {
     /// Returns this content with another split.
     #[must_use]
     pub fn with_split(&self, split: &Split) -> Self {
-        Self { split: split.clone(), stickiness: self.stickiness.clone(), vendor_config: self.vendor_config.clone() }
+        Self { split: split.clone(), ..self.clone() }
     }
 
     /// Whether two contents have the same effect at the load balancer.
@@ -66,6 +70,12 @@ impl RouteContent {
 
     /// Whether two contents have the same effect at the load balancer except for the split.
     pub fn equivalent_except_split(&self, other: &Self) -> bool {
-        self.sticky() == other.sticky() && self.vendor_config == other.vendor_config
+        self.sticky() == other.sticky() && self.process == other.process && self.vendor_config == other.vendor_config
+    }
+
+    /// Whether the other content was read from a later process of the same load balancer, which may have forgotten
+    /// weights.
+    pub fn restarted_as(&self, other: &Self) -> bool {
+        self.process.is_some() && other.process.is_some() && self.process != other.process
     }
 }

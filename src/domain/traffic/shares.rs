@@ -1,5 +1,7 @@
 //! Computes weights from shares: expresses percentages of the managed part in the weights of a load balancer.
 //!
+//! Members that are sets of servers have a size and limits of their own; their weights are computed in [`sized`].
+//!
 //! The result depends only on the *original* split and the shares, never on the live weights, so that a step always has
 //! the same result. The arithmetic is exact, with integers and with fractions that are compared by
 //! cross-multiplication.
@@ -7,42 +9,13 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::error::ShareError;
+use self::error::{gcd, is_tolerable};
+use self::sized::Sides;
 use super::{ClusterName, Limits, Shares, Split};
 
-/// Why shares cannot be expressed in the weights of a route.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ShareError {
-    /// The closest weights are too far from the share.
-    #[error(
-        "{cluster} would get {got} % instead of {wanted} %: no weights up to {max} come closer without changing the \
-         share of the target groups that are not in the plan"
-    )]
-    TooFar {
-        /// The cluster whose share differs too much.
-        cluster: ClusterName,
-        /// The requested share, in percent of the managed part.
-        wanted: u32,
-        /// The share that the closest weights give, in percent, rounded to three decimal places.
-        got: f64,
-        /// The maximum weight.
-        max: u16,
-    },
-    /// A split that keeps the shares of the other members exactly needs a weight above the maximum.
-    #[error("no weights up to {0} keep the share of the target groups that are not in the plan")]
-    TooLarge(u16),
-    /// The route would have more members than the load balancer allows.
-    #[error("the action would have {0} target groups; the maximum is {1}")]
-    TooManyMembers(usize, usize),
-    /// The plan's members have no weight in the original split, so the managed part is empty.
-    #[error("the plan's target groups have no weight in this action")]
-    NothingManaged,
-    /// A member occurs twice, in the route or for two clusters.
-    #[error("target group {0} is named twice")]
-    Duplicate(String),
-    /// The shares do not name exactly the managed clusters, or their sum is not 100.
-    #[error("the shares do not name every cluster once, or their sum is not 100")]
-    InvalidShares,
-}
+mod error;
+mod sized;
 
 /// Returns the split that gives each cluster its share, in percent, of the managed part of `original`.
 ///
@@ -65,13 +38,21 @@ pub fn split_for(
         return Err(ShareError::NothingManaged);
     }
     let third_party_weights = weights_of_third_parties(original, managed);
+    if original.members.iter().any(|m| m.size != 1 || m.max_weight.is_some()) {
+        let sides = Sides::new(original, managed, shares, limits);
+        let weights = sides.weights(&third_party_weights, managed_total)?;
+        return Ok(original.with_weights(managed.iter().map(|(_, arn)| arn.as_str()), &weights));
+    }
     let common = third_party_weights.values().fold(total, |g, w| gcd(g, *w));
     let unit = if third_party_weights.values().all(|w| *w == 0) {
         Unit { managed_total: 1, original: managed_total }
     } else {
         Unit { managed_total: managed_total / common, original: common }
     };
+    let unit = if limits.fixed_total { Unit { managed_total, original: 1 } } else { unit };
+    let common = if limits.fixed_total { 1 } else { common };
     let scale_limit = |k: u64| third_party_weights.values().all(|w| w / common * k <= u64::from(limits.max_weight));
+    let scale_limit = |k: u64| scale_limit(k) && (k == 1 || !limits.fixed_total);
     let best =
         best_candidate(&unit, shares, limits.max_weight, scale_limit).ok_or(ShareError::TooLarge(limits.max_weight))?;
     best.within_tolerance(shares, limits.max_weight)?;
@@ -88,7 +69,7 @@ pub fn split_for(
 /// `None` if the managed part has no weight.
 pub fn live_shares(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
     let (_, managed_total) = totals(split, managed);
-    let weights = split.effective_weights();
+    let weights = split.traffic_by_id();
     #[allow(clippy::cast_precision_loss)] // weights are small
     let share = |arn: &str| weights.get(arn).copied().unwrap_or(0) as f64 * 100.0 / managed_total as f64;
     (managed_total > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
@@ -100,7 +81,7 @@ pub fn managed_shares<'a>(
     split: &Split,
     managed: &'a BTreeMap<ClusterName, String>,
 ) -> Vec<(&'a ClusterName, &'a str, f64)> {
-    let weight = |id: &str| split.effective_weight(id).unwrap_or(0);
+    let weight = |id: &str| split.traffic(id);
     let total: u64 = managed.values().map(|id| weight(id)).sum();
     if total == 0 {
         return Vec::new();
@@ -114,7 +95,7 @@ pub fn managed_shares<'a>(
 /// exact.
 pub fn matches_shares(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
     let (_, managed_total) = totals(split, managed);
-    let weights = split.effective_weights();
+    let weights = split.traffic_by_id();
     managed_total > 0
         && managed.iter().all(|(cluster, arn)| {
             let weight = weights.get(arn.as_str()).copied().unwrap_or(0);
@@ -152,18 +133,14 @@ fn first_duplicate<'a>(mut arns: impl Iterator<Item = &'a str>) -> Option<&'a st
     arns.find(|arn| !seen.insert(*arn))
 }
 
-/// Returns the sum of all weights, and the sum of the managed groups' weights.
+/// Returns the traffic of all members, and the traffic of the managed groups.
 fn totals(split: &Split, managed: &[(ClusterName, String)]) -> (u64, u64) {
-    let weights = split.effective_weights();
+    let weights = split.traffic_by_id();
     (weights.values().sum(), managed.iter().filter_map(|(_, arn)| weights.get(arn.as_str())).sum())
 }
 
 fn weights_of_third_parties<'a>(split: &'a Split, managed: &[(ClusterName, String)]) -> BTreeMap<&'a str, u64> {
     split.effective_weights().into_iter().filter(|(arn, _)| managed.iter().all(|(_, own)| own != arn)).collect()
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The smallest total weight of the managed groups for which every other group has an integer weight at its exact
@@ -187,11 +164,6 @@ struct Candidate<'a> {
 /// Returns the distance of a weight from its share of a total; `distance / total` is in percentage points.
 fn distance(weight: u64, share: u32, total: u64) -> u64 {
     (weight * 100).abs_diff(u64::from(share) * total)
-}
-
-/// Whether a distance is at most half a percentage point and at most 10 % of the share.
-fn is_tolerable(distance: u64, share: u32, total: u64) -> bool {
-    distance * 2 <= total && distance * 10 <= u64::from(share) * total
 }
 
 impl Candidate<'_> {

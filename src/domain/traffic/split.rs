@@ -15,7 +15,7 @@ pub struct Split {
     pub members: Vec<Member>,
 }
 
-/// A target group to which a route forwards.
+/// A target group, or a set of servers, to which a route forwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
@@ -24,6 +24,29 @@ pub struct Member {
     /// The weight in the unit of the load balancer. May be absent for a single member, where a weight has no effect.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight: Option<u16>,
+    /// The traffic of one unit of weight, in units that all members of the route share. It is 1 where the load balancer
+    /// has one weight for each member, and larger where a member is a set of servers with a weight each.
+    #[serde(skip_serializing_if = "is_one", default = "one")]
+    pub size: u32,
+    /// The maximum weight of this member, if it is below the maximum of the route.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_weight: Option<u16>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_one(size: &u32) -> bool {
+    *size == 1
+}
+
+impl Member {
+    /// Creates a member of size 1.
+    pub fn new(id: impl Into<String>, weight: Option<u16>) -> Self {
+        Self { id: id.into(), weight, size: 1, max_weight: None }
+    }
 }
 
 /// The limits of a load balancer.
@@ -34,14 +57,15 @@ pub struct Limits {
     pub max_weight: u16,
     /// The maximum number of members of a route.
     pub max_members: usize,
+    /// Whether the sum of the weights never changes, because each unit of weight is one of a fixed number of slots.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub fixed_total: bool,
 }
 
 impl Split {
     /// Creates a split from ids and weights.
     pub fn of<I: Into<String>>(members: impl IntoIterator<Item = (I, u16)>) -> Self {
-        Self {
-            members: members.into_iter().map(|(id, weight)| Member { id: id.into(), weight: Some(weight) }).collect(),
-        }
+        Self { members: members.into_iter().map(|(id, weight)| Member::new(id, Some(weight))).collect() }
     }
 
     /// Returns the ids of the members.
@@ -82,14 +106,28 @@ impl Split {
         (left > 0).then_some(remaining)
     }
 
+    /// Returns the traffic of a member: its effective weight, times its size; 0 if the member is not attached.
+    pub fn traffic(&self, id: &str) -> u64 {
+        self.members.iter().rfind(|m| m.id == id).map_or(0, |m| self.traffic_of(m))
+    }
+
+    /// Returns the traffic of all members.
+    pub fn total_traffic(&self) -> u64 {
+        self.members.iter().map(|m| self.traffic_of(m)).sum()
+    }
+
+    /// Returns the traffic of each member.
+    pub(super) fn traffic_by_id(&self) -> BTreeMap<&str, u64> {
+        self.members.iter().map(|m| (m.id.as_str(), self.traffic_of(m))).collect()
+    }
+
+    fn traffic_of(&self, member: &Member) -> u64 {
+        self.effective(member) * u64::from(member.size)
+    }
+
     /// Returns the effective weights. A single member always has all traffic, so its effective weight is never 0.
     pub(super) fn effective_weights(&self) -> BTreeMap<&str, u64> {
         self.members.iter().map(|m| (m.id.as_str(), self.effective(m))).collect()
-    }
-
-    /// Returns the effective weight of a member; `None` if the member is not attached.
-    pub(super) fn effective_weight(&self, id: &str) -> Option<u64> {
-        self.members.iter().rfind(|m| m.id == id).map(|m| self.effective(m))
     }
 
     fn effective(&self, member: &Member) -> u64 {
@@ -109,7 +147,7 @@ impl Split {
         let mut set = self.clone();
         for id in ensure {
             if !set.members.iter().any(|m| m.id == id) {
-                set.members.push(Member { id: id.to_owned(), weight: None });
+                set.members.push(Member::new(id, None));
             }
         }
         for member in &mut set.members {

@@ -9,14 +9,18 @@ use crate::domain::run::state::{Phase, Route, State};
 use crate::domain::traffic::{ClusterName, RouteContent};
 
 /// Whether the journal says that the run moved traffic, and every route has its shares from before the run now. Without
-/// a reading of a route that is newer than its last event, the change in the journal counts.
+/// a reading of a route that is newer than its last event, the change in the journal counts. A load balancer that forgot
+/// its weights when it restarted does not count.
 pub fn is_put_back(state: &State, watch: Option<&Observed>) -> bool {
     let stepping = !matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
     let routes = || state.routes.values().filter(|route| !route.is_deleted());
     let restored = |route: &Route| desired_split::restored_shares(state, route);
     let has_moved = |route: &Route| !equal(&desired_split::shares_of(route, route.split()), &restored(route));
+    // A reload is not a decision of anyone.
+    let restarted = |route: &Route| live(route, watch).is_some_and(|live| route.confirmed.restarted_as(live));
     stepping
         && routes().any(has_moved)
+        && !routes().any(restarted)
         && routes().all(|route| {
             live(route, watch)
                 .and_then(RouteContent::forward_split)

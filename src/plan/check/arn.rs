@@ -14,7 +14,7 @@ pub(super) const TARGET_GROUP: ArnKind = ArnKind("a target group", "targetgroup/
 /// Returns the kind of the ARNs of load balancers of a kind.
 pub(super) fn load_balancer(kind: BalancerKind) -> ArnKind {
     match kind {
-        BalancerKind::Alb => ArnKind("an Application Load Balancer", "loadbalancer/app/", 4),
+        BalancerKind::Alb | BalancerKind::Haproxy => ArnKind("an Application Load Balancer", "loadbalancer/app/", 4),
         BalancerKind::Nlb => ArnKind("a Network Load Balancer", "loadbalancer/net/", 4),
     }
 }
@@ -22,7 +22,9 @@ pub(super) fn load_balancer(kind: BalancerKind) -> ArnKind {
 /// Returns the kind of the ARNs of listeners of a kind of load balancer.
 pub(super) fn listener(kind: BalancerKind) -> ArnKind {
     match kind {
-        BalancerKind::Alb => ArnKind("a listener of an Application Load Balancer", "listener/app/", 5),
+        BalancerKind::Alb | BalancerKind::Haproxy => {
+            ArnKind("a listener of an Application Load Balancer", "listener/app/", 5)
+        }
         BalancerKind::Nlb => ArnKind("a listener of a Network Load Balancer", "listener/net/", 5),
     }
 }
@@ -30,7 +32,9 @@ pub(super) fn listener(kind: BalancerKind) -> ArnKind {
 /// Returns the kind of the ARNs of rules of a kind of load balancer.
 pub(super) fn rule(kind: BalancerKind) -> ArnKind {
     match kind {
-        BalancerKind::Alb => ArnKind("a rule of an Application Load Balancer", "listener-rule/app/", 6),
+        BalancerKind::Alb | BalancerKind::Haproxy => {
+            ArnKind("a rule of an Application Load Balancer", "listener-rule/app/", 6)
+        }
         BalancerKind::Nlb => ArnKind("a rule of a Network Load Balancer", "listener-rule/net/", 6),
     }
 }

@@ -4,6 +4,7 @@
 mod arn;
 mod compare;
 mod gates;
+mod haproxy;
 mod hooks;
 mod hours;
 mod notify;
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::decode::{Placed, Table, list, note};
 use super::diagnostic::{Diagnostic, Place};
 use super::file::{Accept, Aws, Cluster, Document, Service, Spec, StateCluster, Workload};
+use super::model::metric::{MetricGate, MetricSource};
 use super::model::{self, ClusterAccess, MarkerMode, Plan, StateLocation, StepKind};
 use super::scalar::MarkerKind;
 use super::suggest::closest;
@@ -57,6 +59,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let clusters = clusters(spec, out);
     let workloads = workloads(spec, &scope, out);
     let metrics = gates::all(spec, out);
+    check_aws(document.spec.as_ref(), &metrics, out);
     let moved = workloads.as_deref().unwrap_or_default();
     let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, moved, out));
     if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
@@ -88,6 +91,24 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
         },
         state: state.unwrap_or_default(),
         notifications,
+    }
+}
+
+/// Adds an error if the plan has no `aws`, although a part of it may be in AWS.
+fn check_aws(spec: Option<&Placed<Spec>>, metrics: &[MetricGate], out: &mut Vec<Diagnostic>) {
+    let Some(spec) = spec.filter(|spec| spec.value.aws.is_none() && spec.complete) else { return };
+    let workloads = || spec.value.workloads.iter().flat_map(|all| &all.value).map(|w| &w.value);
+    let routes = || workloads().flat_map(|w| w.routes.iter().flat_map(|all| &all.value));
+    let elsewhere = routes().next().is_some() && routes().all(|route| route.value.haproxy.is_some());
+    let of_eks = spec.value.clusters.iter().flat_map(|all| &all.value).any(|c| c.value.eks.is_some());
+    let state = spec.value.state.as_ref().and_then(|state| state.value.kubernetes.as_ref());
+    let in_cloudwatch =
+        |gate: &MetricGate| matches!(gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_));
+    let measured = metrics.iter().any(in_cloudwatch);
+    if !elsewhere || of_eks || measured || state.is_some_and(|state| state.value.eks.is_some()) {
+        note(out, Code::CUT004, spec.head, "`spec` has no `aws`")
+            .help("add `aws`: The AWS account and region of the load balancers.")
+            .unknown();
     }
 }
 

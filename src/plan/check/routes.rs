@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnostic, Place, Placed, PlanContext, UniqueValues, arn, note};
+use super::{Diagnostic, Place, Placed, PlanContext, UniqueValues, arn, haproxy, note};
 use crate::base::finding::Code;
 use crate::plan::binding_fields::Binding;
 use crate::plan::decode::Table;
@@ -44,14 +44,14 @@ pub(super) fn entries(
             .help("add one: `- alb: {loadBalancer: …, targetGroups: …}`");
     }
     let mut checked = Vec::new();
-    for Placed { value: Route { alb, nlb }, .. } in &routes.value {
-        let entry = match (alb, nlb) {
-            (Some(alb), None) => entry(BalancerKind::Alb, &alb.value, scope, groups, out),
-            (None, Some(nlb)) => network_entry(&nlb.value, scope, groups, out),
+    for Placed { value: Route { alb, nlb, haproxy }, .. } in &routes.value {
+        match (alb, nlb, haproxy) {
+            (Some(alb), None, None) => checked.extend(entry(BalancerKind::Alb, &alb.value, scope, groups, out)),
+            (None, Some(nlb), None) => checked.extend(network_entry(&nlb.value, scope, groups, out)),
+            (None, None, Some(at)) => checked.extend(haproxy::entries(at, scope, groups, out).unwrap_or_default()),
             // The decoder has already added the error.
-            (None, None) | (Some(_), Some(_)) => None,
-        };
-        checked.extend(entry);
+            _ => {}
+        }
     }
     Some(checked)
 }
@@ -158,16 +158,22 @@ fn target_groups(
 }
 
 impl UsedGroups {
+    /// Returns the cluster and the place that use a group already. Otherwise records this use.
+    pub(super) fn first_use(&mut self, name: &str, cluster: &str, place: Place) -> Option<(String, Place)> {
+        let used = self.0.get(name).cloned();
+        if used.is_none() {
+            self.0.insert(name.to_owned(), (cluster.to_owned(), place));
+        }
+        used
+    }
+
     fn check_group(&mut self, cluster: &str, group: &Placed<Resource>, out: &mut Vec<Diagnostic>) {
         let name = match &group.value.0 {
             Selector::Name(name) => name.clone(),
             Selector::Arn(text) => crate::base::arn::name(text).to_owned(),
             Selector::Tags(tags) => tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
         };
-        let Some((owner, first)) = self.0.get(&name) else {
-            self.0.insert(name, (cluster.to_owned(), group.place));
-            return;
-        };
+        let Some((owner, first)) = self.first_use(&name, cluster, group.place) else { return };
         let message = format!("target group `{name}` already belongs to cluster `{owner}` on line {}", first.line);
         let help = if owner == cluster {
             "a target group belongs to one route entry: put all listeners and rules of the group into this entry"

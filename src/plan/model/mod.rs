@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::arn;
+use crate::base::haproxy::is_haproxy;
 use crate::base::hours::Hours;
 
 /// A cluster's name in the plan. It has no meaning outside of the plan.
@@ -33,9 +34,10 @@ pub struct Plan {
     /// The parts of the text that this build does not know or cannot compute; empty in a checked plan. A run with
     /// unknown parts is guarded and can be rolled back, but is never raised.
     pub newer: Vec<String>,
-    /// The AWS account, twelve digits. Credentials of any other account are refused.
+    /// The AWS account, twelve digits. Credentials of any other account are refused. Empty if nothing of the plan is in
+    /// AWS.
     pub account_id: String,
-    /// The AWS region, for example `ap-northeast-2`.
+    /// The AWS region, for example `ap-northeast-2`. Empty if nothing of the plan is in AWS.
     pub region: String,
     /// Describe calls per second for observations, 0.1 to 1000, if the plan sets it.
     pub api_budget: Option<f64>,
@@ -194,6 +196,8 @@ pub enum BalancerKind {
     Alb,
     /// An AWS Network Load Balancer.
     Nlb,
+    /// A backend on one instance of HAProxy.
+    Haproxy,
 }
 
 impl BalancerKind {
@@ -202,12 +206,17 @@ impl BalancerKind {
         match self {
             Self::Alb => "alb",
             Self::Nlb => "nlb",
+            Self::Haproxy => "haproxy",
         }
     }
 
-    /// Returns the kind that an ARN of a load balancer names; an Application Load Balancer if the ARN names none.
-    pub fn of_arn(arn: &str) -> Self {
-        if arn::resource(arn).starts_with("loadbalancer/net/") { Self::Nlb } else { Self::Alb }
+    /// Returns the kind that the id of a load balancer names; an Application Load Balancer if the id names none.
+    pub fn of_arn(id: &str) -> Self {
+        match arn::resource(id) {
+            _ if is_haproxy(id) => Self::Haproxy,
+            resource if resource.starts_with("loadbalancer/net/") => Self::Nlb,
+            _ => Self::Alb,
+        }
     }
 }
 
@@ -231,7 +240,7 @@ impl RouteEntry {
 pub enum Selector {
     /// The name of the resource.
     Name(String),
-    /// The ARN of the resource.
+    /// The ARN of the resource, or the id of a backend or a set of servers on HAProxy.
     Arn(String),
     /// By tags (`tag:KEY=VALUE,…`): exactly one resource must have all of these tags.
     Tags(BTreeMap<String, String>),

@@ -8,7 +8,7 @@ use cutover::domain::traffic::{Member, Shares, Split};
 use proptest::prelude::*;
 
 fn forward(groups: &[(&str, Option<u16>)]) -> Split {
-    let member = |(id, weight): &(&str, Option<u16>)| Member { id: (*id).to_owned(), weight: *weight };
+    let member = |(id, weight): &(&str, Option<u16>)| Member::new((*id).to_owned(), *weight);
     Split { members: groups.iter().map(member).collect() }
 }
 
@@ -142,10 +142,10 @@ fn cases() -> impl Strategy<Value = (Split, Vec<(String, String)>, Shares)> {
             let names = &["a", "b", "c"][..clusters];
             let mut tuples: Vec<Member> = Vec::new();
             for (name, weight) in names.iter().zip(&own).take(attached) {
-                tuples.push(Member { id: format!("arn-{name}"), weight: Some(*weight) });
+                tuples.push(Member::new(format!("arn-{name}"), Some(*weight)));
             }
             for (i, weight) in third.iter().enumerate() {
-                tuples.push(Member { id: format!("other-{i}"), weight: Some(*weight) });
+                tuples.push(Member::new(format!("other-{i}"), Some(*weight)));
             }
             let by = turn.index(tuples.len());
             tuples.rotate_left(by);

@@ -197,6 +197,10 @@ impl Inventory for LoadBalancerTransport {
 
 #[async_trait]
 impl TagStore for LoadBalancerTransport {
+    fn has_tags(&self, _: &str) -> bool {
+        true
+    }
+
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         self.process.send(self.inner.tags.tags(arns)).await
     }

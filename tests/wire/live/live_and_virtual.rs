@@ -76,7 +76,7 @@ fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> R
     let mut content = route.content.clone();
     for (arn, weight) in groups.iter().zip(weights) {
         content.split.members.retain(|m| m.id != *arn);
-        content.split.members.push(Member { id: arn.clone(), weight: Some(weight) });
+        content.split.members.push(Member::new(arn.clone(), Some(weight)));
     }
     content
 }

@@ -343,6 +343,10 @@ impl Inventory for Alb {
 
 #[async_trait]
 impl TagStore for Alb {
+    fn has_tags(&self, _: &str) -> bool {
+        true
+    }
+
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         self.convert(read::tags(&self.elb, arns).await).await
     }

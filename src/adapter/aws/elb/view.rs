@@ -67,6 +67,8 @@ pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
         priority: None,
         conditions: String::new(),
         tags: Tags::new(),
+        limits: elb::LIMITS,
+        name: None,
     })
 }
 
@@ -83,6 +85,8 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
         priority: r.priority().and_then(|p| p.parse().ok()),
         conditions: condition::conditions_text(r.conditions()),
         tags: Tags::new(),
+        limits: elb::LIMITS,
+        name: None,
     })
 }
 

@@ -65,6 +65,9 @@ fn line(change: &Change, routes: &[String]) -> EventText {
         many => (format!("{} ({})", count(many.len(), "route"), list(many)), "the routes", "are", "the rules"),
     };
     match change {
+        Change::Changed(change) if change.starts_with("reloaded") => {
+            EventText::new(Tone::Bad, "✗", format!("{who}: the load balancer was {change}"))
+        }
         Change::Deleted => EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted {rules}")),
         Change::Changed(change) => {
             EventText::new(Tone::Bad, "✗", format!("{who}: someone else changed {them}: {change}"))

@@ -82,7 +82,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl LivePreview {
     async fn read(store: &dyn Store, found: &StoredRun, state: &State) -> Self {
-        let balancer = connect::balancer(&connect::aws_config(Some(&found.plan.region)).await);
+        let balancer = connect::balancer_of(&found.plan).await;
         let ids: Vec<_> = existing(state).map(|(id, _)| id.clone()).collect();
         let mark = marker::read(&*balancer.tags, &found.run.load_balancers, &found.run.id);
         let groups: BTreeSet<_> = state.routes.values().flat_map(|r| decide::groups_after_rollback(state, r)).collect();

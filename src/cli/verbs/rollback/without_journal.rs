@@ -18,6 +18,7 @@ use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::names::Names;
 use crate::app::{connect, drive, owner};
+use crate::base::haproxy::is_haproxy;
 use crate::cli::args::Global;
 use crate::cli::moves::{Moves, RouteMove};
 use crate::cli::term;
@@ -108,6 +109,14 @@ pub async fn by_groups(
 
 /// Returns the AWS configuration for the region of a load balancer, or a failure if the region is unknown.
 async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
+    if let Selector::Arn(id) = selector
+        && is_haproxy(id)
+    {
+        let message = "without its journal, this version cannot roll back a route on HAProxy; nothing was written";
+        return Err(Failure::new(Exit::Refused, message)
+            .next("to restore the weights: run break-glass.sh in the folder of the run, on the machine that started it")
+            .next("by hand, for each server: `set server BACKEND/SERVER weight N` on the runtime API (`cutover help haproxy`)"));
+    }
     let config = connect::aws_config_for(selector).await;
     if config.region().is_none() {
         return Err(Failure::new(Exit::Usage, "nothing was written").next(NO_REGION));

@@ -41,6 +41,9 @@ impl OwnerTool {
 
 /// Describes who probably changed a drifted route.
 pub fn likely_cause(route: &Route) -> String {
+    if has_restarted(route) {
+        return "the load balancer was reloaded or restarted, which forgets the weights".into();
+    }
     let manual_rollback = "this looks like a manual rollback";
     match (route.start.owners.first(), towards_start(route)) {
         (None, true) => manual_rollback.into(),
@@ -49,6 +52,11 @@ pub fn likely_cause(route: &Route) -> String {
         (Some(ExternalOwner { tool, tag }), false) => format!("probably {} (tag {tag})", tool.name()),
         (None, false) => "probably a person: no tag names a tool".into(),
     }
+}
+
+/// Whether the load balancer was reloaded or restarted since the run last wrote or read the route.
+pub fn has_restarted(route: &Route) -> bool {
+    route.drifted_content().is_some_and(|live| route.confirmed.restarted_as(live))
 }
 
 /// Whether a change by another actor moves traffic towards the shares of the start.

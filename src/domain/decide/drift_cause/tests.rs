@@ -29,3 +29,17 @@ fn deleted_rule_does_not_count_as_change_towards_the_start() {
     route.drift = Some(Drift::Gone);
     assert!(!towards_start(&route));
 }
+
+/// A load balancer with its weights only in memory forgets them when it restarts. That is no change by anyone.
+#[test]
+fn another_process_is_a_reload() {
+    let mut route = drifted(&[], 100, 0);
+    let of = |pid: &str| RouteContent {
+        process: Some(pid.into()),
+        ..fixture::forward(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-default", 0)])
+    };
+    (route.confirmed, route.drift) = (of("pid 7"), Some(Drift::Changed(of("pid 8"))));
+    assert!(has_restarted(&route) && likely_cause(&route).contains("reloaded or restarted"));
+    route.drift = Some(Drift::Changed(of("pid 7")));
+    assert!(!has_restarted(&route));
+}

@@ -106,12 +106,11 @@ impl SelectorProblem {
             Self::None(selector) | Self::Unreadable(selector, Unreadable::NotFound(_)) => {
                 let instead = Some(instead_of(&selector, existing)).filter(|text| !text.is_empty());
                 let instead = instead.map_or_else(String::new, |text| format!("; {text}"));
-                Finding::new(code, subject, format!("no {what} matches `{selector}` in {region}{instead}")).help(
-                    format!(
-                        "check the spelling; `cutover status --load-balancer NAME` lists what a load \
+                let place = if region.is_empty() { String::new() } else { format!(" in {region}") };
+                Finding::new(code, subject, format!("no {what} matches `{selector}`{place}{instead}")).help(format!(
+                    "check the spelling; `cutover status --load-balancer NAME` lists what a load \
                         balancer has. A {what} is selected by name, ARN or `tag:KEY=VALUE`"
-                    ),
-                )
+                ))
             }
             Self::Several(selector, names) => Finding::new(
                 code,

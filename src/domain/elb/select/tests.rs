@@ -95,7 +95,7 @@ fn single_group_without_a_weight_has_all_traffic() {
 }
 
 fn single_group() -> RouteContent {
-    let member = Member { id: group_arn("webapp-a"), weight: None };
+    let member = Member::new(group_arn("webapp-a"), None);
     forward(&[]).with_split(&Split { members: vec![member] })
 }
 

@@ -122,7 +122,7 @@ fn weights() -> Vec<Bug> {
             set(all, 0, |f| f.members[0].weight = Some(1000));
         }),
         edit("six groups in an action", "AWS allows five groups", 2, |all| {
-            set(all, 0, |f| f.members.resize(6, Member { id: "arn:x".into(), weight: Some(0) }));
+            set(all, 0, |f| f.members.resize(6, Member::new("arn:x", Some(0))));
         }),
         edit("a share rounds to nothing", "a non-zero share must not become weight 0", 2, |all| {
             set(all, 0, |f| (f.members[0].weight, f.members[1].weight) = (Some(100), Some(0)));

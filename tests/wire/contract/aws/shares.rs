@@ -53,7 +53,7 @@ pub async fn move_shares_in_both_directions(fixture: &EndpointFixture) {
 
 /// Splits the managed part between a and b (in percent) and keeps other groups. In an action with only a, b is added.
 fn with_share(fixture: &EndpointFixture, was: &Split, share: u16) -> Split {
-    let member = |name: &str, weight| Member { id: fixture.groups[name].clone(), weight: Some(weight) };
+    let member = |name: &str, weight| Member::new(fixture.groups[name].clone(), Some(weight));
     let others = was.members.iter().filter(|m| ![&fixture.groups["a"], &fixture.groups["b"]].contains(&&m.id));
     Split { members: [member("a", 100 - share), member("b", share)].into_iter().chain(others.cloned()).collect() }
 }

@@ -1,0 +1,205 @@
+//! Implements the load balancer ports over HAProxy's runtime API. A route is one backend on one instance. Do not parse
+//! answers or decide about weights here: that is in [`haproxy`].
+
+mod connection;
+mod view;
+mod write;
+mod write_map;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+
+use self::connection::ask;
+use crate::domain::elb;
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::haproxy::{self, Backend, Group, Info, Server, Slot};
+use crate::domain::health::Target;
+use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
+use crate::plan::model::Selector;
+use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
+
+/// The longest wait for the answers of one read.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// HAProxy's backends that this process may read and write, each with the globs of its sets of servers.
+#[derive(Debug, Clone, Default)]
+pub struct Haproxy {
+    backends: BTreeMap<Backend, Vec<String>>,
+}
+
+impl Haproxy {
+    /// Creates the API for these groups. The order of the groups of a backend is the order of its members.
+    pub fn new(groups: impl IntoIterator<Item = Group>) -> Self {
+        let mut backends: BTreeMap<Backend, Vec<String>> = BTreeMap::new();
+        for Group { backend, glob } in groups {
+            let globs = backends.entry(backend).or_default();
+            if !globs.contains(&glob) {
+                globs.push(glob);
+            }
+        }
+        Self { backends }
+    }
+
+    fn find(&self, id: &str) -> Result<(Backend, &[String]), Unreadable> {
+        let known = Backend::parse(id).and_then(|backend| Some((self.backends.get(&backend)?, backend)));
+        let (globs, backend) = known.ok_or_else(|| Unreadable::NotFound(format!("{id} is not in the plan")))?;
+        Ok((backend, globs))
+    }
+
+    async fn route(&self, id: &str) -> Result<RouteContent, Unreadable> {
+        let (backend, globs) = self.find(id)?;
+        if let Some(file) = backend.map_file() {
+            let (info, slots) = read_map(&backend, &file, READ_TIMEOUT).await?;
+            return Ok(haproxy::map_content(&backend, globs, &slots, info.process()));
+        }
+        let (info, servers) = read(&backend, READ_TIMEOUT).await?;
+        content(&backend, globs, &servers, &info)
+    }
+}
+
+/// Reads the process and the slots of a map with one connection.
+async fn read_map(map: &Backend, file: &str, timeout: Duration) -> Result<(Info, Vec<Slot>), Unreadable> {
+    let commands = ["show info".to_owned(), format!("show map {file}")];
+    let answers = ask(&map.address, &commands, timeout).await?;
+    let info = haproxy::parse_info(answer(map, &answers, 0)?);
+    let slots = haproxy::parse_map(answer(map, &answers, 1)?);
+    Ok((info.map_err(|why| malformed(map, &why))?, slots.map_err(|why| malformed(map, &why))?))
+}
+
+/// Reads the process and the servers of a backend with one connection.
+async fn read(backend: &Backend, timeout: Duration) -> Result<(Info, Vec<Server>), Unreadable> {
+    read_servers(backend, &backend.name, timeout).await
+}
+
+/// Reads the process and the servers of the backend `name` with one connection.
+async fn read_servers(backend: &Backend, name: &str, timeout: Duration) -> Result<(Info, Vec<Server>), Unreadable> {
+    let commands = ["show info".to_owned(), format!("show servers state {name}")];
+    let answers = ask(&backend.address, &commands, timeout).await?;
+    let info = haproxy::parse_info(answer(backend, &answers, 0)?);
+    let servers = haproxy::parse_servers(answer(backend, &answers, 1)?);
+    Ok((info.map_err(|why| malformed(backend, &why))?, servers.map_err(|why| malformed(backend, &why))?))
+}
+
+/// Returns an answer that is not a refusal.
+fn answer<'a>(backend: &Backend, answers: &'a [String], at: usize) -> Result<&'a str, Unreadable> {
+    let answer = answers.get(at).map_or("", String::as_str);
+    match haproxy::problem(answer) {
+        Some(Unreadable::NotFound(why)) => Err(Unreadable::NotFound(format!("{}: {why}", backend.label()))),
+        Some(Unreadable::Denied(why)) => Err(Unreadable::Denied(format!("{}: {why}", backend.label()))),
+        Some(Unreadable::Setup(why)) => Err(Unreadable::Setup(format!("{}: {why}", backend.label()))),
+        Some(other) => Err(other),
+        None => Ok(answer),
+    }
+}
+
+fn malformed(backend: &Backend, why: &str) -> Unreadable {
+    Unreadable::Unavailable(format!("{}: {why}", backend.label()))
+}
+
+fn content(backend: &Backend, globs: &[String], servers: &[Server], info: &Info) -> Result<RouteContent, Unreadable> {
+    let content = haproxy::content(backend, globs, servers, info.process());
+    content.map_err(|why| Unreadable::Unrepresentable(format!("{}: {why}", backend.label())))
+}
+
+#[async_trait]
+impl Traffic for Haproxy {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
+        join_all(ids.iter().map(async |id| (id.clone(), self.route(id.id()).await))).await.into_iter().collect()
+    }
+
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        let mut by_backend: BTreeMap<(Backend, String), Vec<(&String, String)>> = BTreeMap::new();
+        let mut all = BTreeMap::new();
+        for id in groups {
+            match Group::parse(id) {
+                Some(group) => {
+                    let (name, glob) = group.servers();
+                    let key = (group.backend.clone(), name.to_owned());
+                    by_backend.entry(key).or_default().push((id, glob.to_owned()));
+                }
+                None => {
+                    drop(all.insert(id.clone(), Err(Unreadable::NotFound(format!("{id} is not a set of servers")))))
+                }
+            }
+        }
+        let reads = by_backend.iter().map(async |((backend, name), groups)| {
+            let read = read_servers(backend, name, READ_TIMEOUT).await;
+            let targets = |glob: &str| read.clone().map(|(_, servers)| view::targets(glob, &servers));
+            groups.iter().map(|(id, glob)| ((*id).clone(), targets(glob))).collect::<Vec<_>>()
+        });
+        all.extend(join_all(reads).await.into_iter().flatten());
+        all
+    }
+
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
+        Ok(elb::route_census(load_balancer, self.listeners(load_balancer, Detail::Listed).await?))
+    }
+
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
+        let (backend, globs) = self.find(id.id()).map_err(|why| WriteError::NotFound(why.to_string()))?;
+        match backend.map_file() {
+            Some(file) => write_map::set(&backend, &file, content, deadline).await,
+            None => write::set(&backend, globs, content, deadline).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Inventory for Haproxy {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        Err(Unreadable::Setup("HAProxy has no accounts".to_owned()))
+    }
+
+    async fn load_balancers(&self, selector: &Selector, _: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
+        let Selector::Arn(id) = selector else { return Ok(Vec::new()) };
+        let (backend, _) = self.find(id)?;
+        Ok(vec![view::load_balancer(&backend).await?])
+    }
+
+    async fn listeners(&self, load_balancer: &str, _: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        let content = self.route(load_balancer).await?;
+        let (backend, _) = self.find(load_balancer)?;
+        Ok(vec![view::listener(&backend, content)])
+    }
+
+    async fn target_groups(&self, groups: Groups<'_>, _: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        let wanted = match groups {
+            Groups::Of(id) => {
+                let (backend, globs) = self.find(id)?;
+                globs.iter().map(|glob| Group { backend: backend.clone(), glob: glob.clone() }).collect()
+            }
+            Groups::Matching(Selector::Arn(id)) => Group::parse(id).into_iter().collect(),
+            Groups::Matching(_) => Vec::new(),
+        };
+        let mut found = Vec::new();
+        for group in wanted {
+            let (name, _) = group.servers();
+            let (_, servers) = read_servers(&group.backend, name, READ_TIMEOUT).await?;
+            found.extend(view::target_group(&group, &servers));
+        }
+        Ok(found)
+    }
+}
+
+/// HAProxy has no tags.
+#[async_trait]
+impl TagStore for Haproxy {
+    fn has_tags(&self, _: &str) -> bool {
+        false
+    }
+
+    async fn tags(&self, ids: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        Ok(ids.iter().map(|id| (id.clone(), Tags::new())).collect())
+    }
+
+    async fn put(&self, _: &[String], _: &Tags) -> Result<(), WriteError> {
+        Err(WriteError::Refused("HAProxy has no tags".to_owned()))
+    }
+
+    async fn remove(&self, _: &[String], _: &[String]) -> Result<(), WriteError> {
+        Err(WriteError::Refused("HAProxy has no tags".to_owned()))
+    }
+}

@@ -1,0 +1,110 @@
+//! What goes wrong: servers that fail, a reload, another writer.
+
+use super::fleet::Fleet;
+
+#[test]
+#[ignore = "tier haproxy"]
+fn failing_servers_bring_the_traffic_back() {
+    let fleet = Fleet::start(&["a-1", "a-2", "b-1", "b-2"], 2, "");
+    fleet.plan("      - setWeight: 50\n      - pause: {}");
+    let mut run = fleet.follow("run plan.yaml --yes");
+    run.until_step(2);
+    for server in fleet.servers.iter().filter(|server| server.name.starts_with('b')) {
+        server.stop();
+    }
+    let (code, output) = run.end();
+    assert_eq!(code, 4, "{output}");
+    for instance in &fleet.instances {
+        assert_eq!(["a-1", "a-2", "b-1", "b-2"].map(|s| instance.weight(s)), ["100", "100", "0", "0"]);
+    }
+}
+
+#[test]
+#[ignore = "tier haproxy"]
+fn reload_is_drift_with_its_name_and_reassert_restores_the_shares() {
+    let fleet = Fleet::start(&["a-1", "a-2", "b-1", "b-2"], 2, "");
+    fleet.plan("      - setWeight: 50\n      - pause: {}\n      - setWeight: 100");
+    let mut run = fleet.follow("run plan.yaml --yes");
+    run.until_step(2);
+    fleet.instances[0].reload();
+    let drift = run.until_event("drifted");
+    assert_eq!(drift["route"], format!("default:haproxy:{}/webapp", fleet.instances[0].api), "{drift}");
+    let (code, output) = run.end();
+    assert_eq!(code, 7, "{output}");
+    let status = fleet.cutover("status webapp").out;
+    assert!(status.contains("reloaded") && status.contains("--reassert"), "{status}");
+    assert_eq!(fleet.instances[0].weight("b-1"), "0", "the reload must have forgotten the weights");
+    let mut run = fleet.follow("resume webapp --reassert --yes");
+    run.until("the weights again", |r| r["event"] == "outcome" && r["result"] == "applied");
+    let instance = &fleet.instances[0];
+    assert_eq!(["a-1", "b-1"].map(|s| instance.weight(s)), ["50", "50"]);
+    let approve = fleet.cutover("approve webapp");
+    assert_eq!(approve.code, 0, "{approve:?}");
+    let (code, output) = run.end();
+    assert_eq!(code, 0, "{output}");
+    assert_eq!(["a-1", "b-1"].map(|s| instance.weight(s)), ["0", "100"]);
+}
+
+#[test]
+#[ignore = "tier haproxy"]
+fn foreign_weight_is_drift_and_is_not_overwritten() {
+    let fleet = Fleet::start(&["a-1", "b-1"], 1, "");
+    fleet.plan("      - setWeight: 50\n      - pause: {}\n      - setWeight: 100");
+    let mut run = fleet.follow("run plan.yaml --yes");
+    run.until_step(2);
+    fleet.instances[0].ask("set server webapp/b-1 weight 10");
+    run.until_event("frozen");
+    assert_eq!(fleet.cutover("approve webapp").code, 0);
+    let status = fleet.cutover("status webapp").out;
+    assert!(status.contains("someone else") && !status.contains("reloaded"), "{status}");
+    assert_eq!(fleet.instances[0].weight("b-1"), "10");
+    let back = fleet.cutover("rollback webapp --yes");
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["100", "0"]);
+    drop(run);
+}
+
+/// A killed instance freezes the raises. `abort` restores the other one at once, names the killed one, and tries it for as
+/// long as the process lives.
+#[test]
+#[ignore = "tier haproxy"]
+fn killed_instance_freezes_and_a_rollback_restores_the_other() {
+    let mut fleet = Fleet::start(&["a-1", "b-1"], 2, "");
+    fleet.plan("      - setWeight: 50\n      - pause: {duration: 1s}\n      - setWeight: 100");
+    let mut run = fleet.follow("run plan.yaml --yes");
+    run.until_step(2);
+    fleet.instances[1].kill();
+    let gone = fleet.instances[1].api.clone();
+    let reading = run.until("the failed reading", |r| r.to_string().contains("no connection to its runtime API"));
+    assert!(reading.to_string().contains(&gone), "{reading}");
+    // It waits until the rollback ends.
+    let _abort = fleet.follow("abort webapp --yes");
+    let routes = |r: &serde_json::Value| r["event"] == "outcome" && r["result"] == "applied";
+    let restored = run.until("the restored instance", routes);
+    assert!(restored.to_string().contains(&fleet.instances[0].api), "{restored}");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["100", "0"]);
+    run.interrupt();
+    let (code, output) = run.end();
+    assert_ne!(code, 0, "{output}");
+}
+
+#[test]
+#[ignore = "tier haproxy"]
+fn socket_without_admin_level_is_refused_before_the_start() {
+    let fleet = Fleet::start(&["a-1", "b-1"], 1, "cookie SRV insert indirect nocache");
+    fleet.plan("      - setWeight: 50");
+    let file = fleet.folder().join("haproxy-0.cfg");
+    let text = std::fs::read_to_string(&file).expect("the configuration should exist");
+    std::fs::write(&file, text.replace("level admin", "level operator")).expect("the configuration should be written");
+    fleet.instances[0].reload();
+    while fleet.instances[0].ask("show cli level").trim() != "operator" {
+        std::thread::yield_now();
+    }
+    let check = fleet.cutover("check plan.yaml");
+    assert_eq!(check.code, 3, "{check:?}");
+    for code in ["CUT340", "CUT343", "CUT344"] {
+        assert!(check.out.contains(code), "{code}: {check:?}");
+    }
+    let run = fleet.cutover("run plan.yaml --yes");
+    assert_eq!(run.code, 3, "{run:?}");
+}
