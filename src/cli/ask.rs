@@ -136,7 +136,7 @@ mod tests {
         assert!(!start_question(&plain).contains("It "), "{}", start_question(&plain));
     }
 
-    /// Tests a bug: nothing before the start said that the hours of the plan hold the first raise until tomorrow.
+    /// Regression test: nothing before the start said that the hours of the plan hold the first raise until tomorrow.
     #[test]
     fn the_question_says_until_when_the_hours_hold_the_first_raise() {
         let plan = rich_plan();

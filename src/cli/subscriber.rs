@@ -168,7 +168,7 @@ impl Subscriber for TextOutput<'_> {
 mod tests {
     use super::*;
 
-    /// Tests a bug: the JSON of a rehearsal had commands with the run of the rehearsal, which no command reaches.
+    /// Regression test: the JSON of a rehearsal had commands with the run of the rehearsal, which no command reaches.
     #[test]
     fn commands_of_a_rehearsal_name_the_plan() {
         let mut json = serde_json::json!({

@@ -76,7 +76,8 @@ mod tests {
         }
     }
 
-    /// Tests a bug: `resume` of a run that another process drove said `received` and `resumed`, and changed nothing.
+    /// Regression test: `resume` of a run that another process drove said `received` and `resumed`, and changed
+    /// nothing.
     #[test]
     fn a_plain_resume_of_a_driven_run_is_idle_unless_the_run_is_paused() {
         let mut state = fixture::state(fixture::started(4));

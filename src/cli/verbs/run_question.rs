@@ -208,8 +208,8 @@ mod tests {
         (StoredRun { run, records: Vec::new().into(), plan: fixture::plan() }, state, live)
     }
 
-    /// Tests a bug: the questions of `resume` named no target group and no share, and neither said that the traffic of
-    /// an emergency rollback moves again.
+    /// Regression test: the questions of `resume` named no target group and no share, and neither said that the traffic
+    /// of an emergency rollback moves again.
     #[test]
     fn questions_name_what_moves_now_and_what_moves_next() {
         let (found, state, live) = put_back();
@@ -230,7 +230,7 @@ mod tests {
         );
     }
 
-    /// Tests a bug: only after the answer did `abort --to-step` say that a share stays without a guard.
+    /// Regression test: only after the answer did `abort --to-step` say that a share stays without a guard.
     #[test]
     fn the_question_of_abort_says_that_a_share_stays_without_a_guard() {
         let (mut found, mut state, live) = put_back();
@@ -249,7 +249,7 @@ mod tests {
         );
     }
 
-    /// Tests a bug: the question of `--reassert` did not name a third group whose requests it takes away.
+    /// Regression test: the question of `--reassert` did not name a third group whose requests it takes away.
     #[test]
     fn the_question_of_reassert_names_groups_outside_the_plan() {
         let (found, state, mut live) = put_back();

@@ -289,7 +289,7 @@ mod tests {
     use super::*;
     use crate::domain::fixture;
 
-    /// Tests a bug: `promote` ended an approval, and its question did not say so.
+    /// Regression test: `promote` ended an approval, and its question did not say so.
     #[test]
     fn promote_says_which_approvals_it_skips() {
         let (mut plan, mut state) = (fixture::plan(), fixture::state(fixture::started(4)));

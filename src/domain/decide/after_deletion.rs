@@ -105,7 +105,7 @@ mod tests {
         assert!(!both("path /aa", "path /a") && !both("method GET", "method POST"));
     }
 
-    /// Tests a bug: no screen said what a deleted rule matched, and where its requests go.
+    /// Regression test: no screen said what a deleted rule matched, and where its requests go.
     #[test]
     fn the_requests_of_a_deleted_rule_go_to_a_later_rule_or_to_the_default_action() {
         let content = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);

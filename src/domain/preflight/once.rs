@@ -57,7 +57,8 @@ pub(super) fn drop_false_trails(findings: &mut Vec<Finding>) {
 mod tests {
     use super::*;
 
-    /// Tests a bug: beside a misspelt target group, `check` warned about routes and bindings of the group that was meant.
+    /// Regression test: beside a misspelt target group, `check` warned about routes and bindings of the group that was
+    /// meant.
     #[test]
     fn a_misspelt_group_has_no_other_findings() {
         let cause = "no target group matches `shop-aa` in eu-west-1; did you mean `shop-a`?";

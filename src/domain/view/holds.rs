@@ -115,8 +115,8 @@ mod tests {
         state
     }
 
-    /// Tests a bug: the questions of `promote`, `approve` and `resume` promised a move that an approval, the hours, a
-    /// pause or a freeze still held.
+    /// Regression test: the questions of `promote`, `approve` and `resume` promised a move that an approval, the hours,
+    /// a pause or a freeze still held.
     #[test]
     fn a_move_names_everything_that_still_holds_it() {
         let (mut plan, mut state) = (fixture::plan(), baking());

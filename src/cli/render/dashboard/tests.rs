@@ -194,7 +194,7 @@ fn approving() -> RunView {
     }
 }
 
-/// Tests a bug: on a small screen the failing gate was hidden behind passing ones.
+/// Regression test: on a small screen the failing gate was hidden behind passing ones.
 #[test]
 fn only_passing_gates_are_folded() {
     let view = approving();
@@ -211,7 +211,7 @@ fn only_passing_gates_are_folded() {
     }
 }
 
-/// Tests a bug: a step that only waited was said to be shifting.
+/// Regression test: a step that only waited was said to be shifting.
 #[test]
 fn the_state_says_what_a_step_waits_for() {
     let state = |step, reason, message: &str| {

@@ -250,7 +250,7 @@ mod tests {
         assert_verdict(&[((54, 0), (6, 0)); 20], GateResult::Hold, "are allowed");
         assert_verdict(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points higher");
         assert_verdict(&[((540, 5), (60, 6)); 5], GateResult::Fail, "to 1, in 5 bad windows");
-        // Tests a bug: the highest odds of a computation were shown as a measured number.
+        // Regression test: the highest odds of a computation were shown as a measured number.
         let most = "with odds of more than a million to 1";
         assert_verdict(&[((5400, 0), (600, 200)); 5], GateResult::Fail, most);
         assert_verdict(
