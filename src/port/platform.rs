@@ -1,4 +1,4 @@
-//! The interface to what AWS knows of one EKS cluster, for a comparison.
+//! The interface that reads the facts that AWS has about one EKS cluster, for a comparison.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::domain::compare::platform::{Addon, Deprecation, EksDescription, Subnet, Support};
 use crate::domain::traffic::Unreadable;
 
-/// Reads what AWS knows of one EKS cluster. Changes nothing. Each method makes calls of one IAM action, so that a caller
-/// can name a missing permission.
+/// Reads the facts that AWS has about one EKS cluster. Changes nothing. Each method makes calls of one IAM action, so
+/// that a caller can name a missing permission.
 #[async_trait]
 pub trait ClusterPlatform: Send + Sync {
     /// Reads the description of the cluster (`eks:DescribeCluster`).

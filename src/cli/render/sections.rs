@@ -238,7 +238,8 @@ fn notifications(view: &RunView) -> Vec<String> {
     vec![view.notifications.join(", ")]
 }
 
-/// What the hours hold, unless the wait reasons say it; and that an operator ignores them.
+/// Returns how the plan's hours delay the next step, if no wait reason says it, and whether an operator ignores the
+/// hours.
 fn hours(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let waits = view.waits.iter().any(|wait| wait.reason == WaitReason::Window);
     let next = view.hours.iter().filter(|_| all && !waits).cloned();

@@ -49,7 +49,7 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let machine = machine_facts(&plan, &HookRunner::in_folder(Folder::of(&plan)));
     let mut findings = preflight::notes(&plan);
-    // The check of a file may run anywhere, so what the machine lacks does not refuse.
+    // The check of a file may run on any machine, so a missing program is only a warning.
     findings.extend(machine_findings(&plan, &machine).into_iter().map(|finding| finding.lowered(Severity::Warning)));
     let report = CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now());
     Ok(print_report(global, &report, args.verbose))

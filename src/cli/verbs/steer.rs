@@ -186,7 +186,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     steer::resume(global, store, &found, mode, args.ignore_hours.clone(), options).await
 }
 
-/// What `--ignore-hours` adds to the question.
+/// Returns the text that `--ignore-hours` adds to the question.
 fn hours_question(plan: &Plan, state: &State, ignored: bool) -> String {
     let step = hours::next_bound_step(&plan.strategy, state).filter(|_| ignored);
     step.map_or_else(String::new, |step| format!(", and start step {step} outside of the plan's hours"))

@@ -257,7 +257,7 @@ pub struct ClusterFacts {
     pub objects: BTreeMap<Kind, Fact<Vec<Object>>>,
     /// Texts that name this cluster: its name in EKS, its endpoint, its OIDC issuer. They differ between clusters.
     pub own_names: Vec<String>,
-    /// What AWS knows of the cluster; `None`: it is not an EKS cluster.
+    /// The facts that AWS has about the cluster; `None` if it is not an EKS cluster.
     pub platform: Option<PlatformFacts>,
     /// The results of the dry-runs. Only the new cluster has some.
     pub dry_runs: Vec<(Candidate, Fact<DryRun>)>,

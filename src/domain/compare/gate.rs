@@ -121,8 +121,8 @@ mod tests {
         assert_eq!((free.errors, free.warnings, free.accepted), (0, 1, 1));
     }
 
-    /// A permission that is missing from the start passes. What could be read and now cannot holds, until it can be read
-    /// again.
+    /// A fact whose permission is missing from the start holds no raise. A fact that was read before and is now
+    /// unreadable holds the raise until the fact can be read again.
     #[test]
     fn a_lost_fact_holds_and_a_missing_permission_passes() {
         let denied = |name: &str| (name.to_owned(), Unreadable::Denied("forbidden".to_owned()));
@@ -135,7 +135,7 @@ mod tests {
         let still = of(&[], &[denied("b: list nodes"), denied("b: list pods")], Some(&lost));
         assert_eq!(still, lost, "a second comparison must not forget what could be read");
         assert!(of(&[], &[denied("b: list nodes")], Some(&still)).allows_raises());
-        // What could be read in between was not missing.
+        // The second comparison could read the fact, so the third one must hold.
         let known = of(&[], &[], Some(&first));
         assert!(!of(&[], &[denied("b: list nodes")], Some(&known)).allows_raises());
     }

@@ -19,7 +19,7 @@ pub struct Unread {
 /// A fact of AWS, or the reason why it is unknown.
 pub type AwsFact<T> = Result<T, Unread>;
 
-/// What AWS knows of an EKS cluster. A fact that no rule needs of this cluster is empty.
+/// The facts that AWS has about an EKS cluster. A fact is empty if no rule needs it for this cluster.
 #[derive(Debug, Clone)]
 pub struct PlatformFacts {
     /// When the facts were read.

@@ -167,7 +167,7 @@ fn scale(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 /// A part of the pod template that is compared as a whole.
 struct Part {
     code: Code,
-    /// What the part is called in messages.
+    /// The name of the part in messages.
     what: &'static str,
     /// The fields of each container.
     container: &'static [&'static str],

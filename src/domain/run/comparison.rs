@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a comparison of both clusters says. The journal has it whenever it changes.
+/// The result of a comparison of both clusters. It is journalled whenever it changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Comparison {
@@ -37,7 +37,7 @@ fn is_zero(number: &usize) -> bool {
 pub struct Compared {
     /// The time at which both clusters had been read.
     pub at: Timestamp,
-    /// What the comparison says.
+    /// The result of the comparison.
     pub comparison: Comparison,
 }
 

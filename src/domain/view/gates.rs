@@ -1,4 +1,4 @@
-//! The metric gates of a plan for people: what each asks, what depends on it, and what it says now.
+//! Describes the metric gates of a plan for people: the condition, the effect and the current verdict of each gate.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,10 +14,10 @@ use crate::domain::view::comparison;
 use crate::plan::model::metric::{ErrorRate, GateCondition, GateScope, Latency, MetricGate};
 use crate::plan::model::{OnFailure, Plan};
 
-/// What a gate says that has no measurement.
+/// The text for a gate without a measurement.
 pub const NOT_ASKED: &str = "not asked yet";
 
-/// What a gate says at the end of a run that did not ask it.
+/// The text for a gate that a finished run did not evaluate at its last shares.
 const NOT_ASKED_AT_THE_END: &str = "was not asked at the last shares";
 
 /// A gate as the plan has it.
@@ -30,11 +30,11 @@ pub struct GateLine {
     pub scope: String,
     /// The key of its source, such as `prometheus`.
     pub source: String,
-    /// What it requires, as text.
+    /// The condition of the gate, as text.
     pub condition: String,
-    /// What depends on its verdict, as text.
+    /// The effect of the gate's verdict, as text.
     pub effect: String,
-    /// What its source answered just now, as text; `None`: it was not asked.
+    /// The current result of the gate's source, as text; `None` if the source was not queried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
 }
@@ -49,9 +49,9 @@ pub struct GateView {
     pub in_force: bool,
     /// Whether its verdict has no effect (`dryRun`).
     pub dry_run: bool,
-    /// Its verdict for the present shares; `None`: it was not asked yet.
+    /// The gate's verdict for the current shares; `None` if there is none yet.
     pub verdict: Option<GateResult>,
-    /// The reason for the verdict with its numbers, or why it was not asked.
+    /// The reason for the verdict, with numbers, or the reason why there is no verdict.
     pub why: String,
 }
 
@@ -83,7 +83,7 @@ impl GateView {
     }
 }
 
-/// The gates of a plan, each with what its source answered.
+/// Returns the gates of a plan, each with the current result of its source.
 pub fn lines<'a>(plan: &Plan, answer: impl Fn(&str) -> Option<&'a MeasuredValue>) -> Vec<GateLine> {
     let metrics = plan.strategy.metrics.iter();
     let metrics = metrics.map(|gate| line(plan, gate, answer(&gate.name).map(|seen| answer_text(plan, seen))));
@@ -279,7 +279,7 @@ fn effect(plan: &Plan, gate: &MetricGate) -> String {
     }
 }
 
-/// What a source answered, as text.
+/// Returns the result of a source as text.
 fn answer_text(plan: &Plan, seen: &MeasuredValue) -> String {
     let (old, new) = (&plan.strategy.from, &plan.strategy.to);
     match seen {

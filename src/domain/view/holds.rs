@@ -1,5 +1,5 @@
-//! What holds the next move of shares of a run: a freeze, a pause, the steps before it, the hours of the plan and gates
-//! that do not pass. The gates of target health need an observation and are not here.
+//! Describes what delays the next change of a run's shares: a freeze, a pause, the steps before it, the hours of the
+//! plan and gates that do not pass. The gates of target health need an observation and are not here.
 
 use jiff::Timestamp;
 
@@ -58,7 +58,7 @@ fn has_begun(state: &State, step: usize) -> bool {
     is_current(state, step) && state.first_write.is_some()
 }
 
-/// Whether the step has started. What a finished step left in the state does not belong to the next one.
+/// Whether the step has started. Values in the state that a finished step left do not belong to the next step.
 fn is_current(state: &State, step: usize) -> bool {
     state.step == step && state.phase != Phase::Ready
 }

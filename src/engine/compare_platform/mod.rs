@@ -1,4 +1,5 @@
-//! Reads the facts about both clusters for a comparison: what Kubernetes and AWS know, and the dry-runs. Do not judge them here.
+//! Reads the facts about both clusters for a comparison: from Kubernetes, from AWS, and from dry-runs. Do not judge
+//! them here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

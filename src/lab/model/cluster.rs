@@ -32,7 +32,7 @@ pub(crate) struct Cluster {
     pub endpoint: String,
     pub ca: String,
     pub objects: Objects,
-    /// What AWS knows of the cluster beside its description.
+    /// The facts that AWS has about the cluster, in addition to its description.
     pub platform: Platform,
     /// The revision of the objects up to which the controllers have reconciled.
     pub reconciled_revision: u64,

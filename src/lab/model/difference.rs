@@ -1,4 +1,4 @@
-//! The faults `differ`: what each changes in a cluster, and how it is undone.
+//! Applies the faults `differ` to a cluster, and undoes them.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::platform::Platform;
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::difference::{Differ, Difference};
 
-/// What a fault changed, as it was before.
+/// The state of a part of a cluster before a fault changed it.
 #[derive(Debug, Clone)]
 pub(crate) struct Changed {
     cluster: usize,

@@ -242,7 +242,8 @@ impl RehearsalLab {
 
     /// Returns the measurement of the time since the last one, which is not the time of a step; `None` without requests.
     pub fn measure_rest(&self, step: usize, during: MeasuredTime) -> Option<ClientMeasurement> {
-        // What a rollback restores, and what a run without a rollback leaves.
+        // After a rollback, the shares at the start are in effect; after a run without a rollback, the shares of the
+        // last step.
         let shares_of = if during == MeasuredTime::AfterRun { step } else { 0 };
         let label = self.step(step).map(decide::label).unwrap_or_default();
         let window = self.meter.take_window();
@@ -250,7 +251,7 @@ impl RehearsalLab {
         (measured.requests > 0).then_some(ClientMeasurement { during, ..measured })
     }
 
-    /// Returns the shares of a step, with those of the clusters that have none.
+    /// Returns the shares of a step, with 0 for the clusters without a share.
     fn all_shares(&self, step: usize) -> Shares {
         let mut shares = timing::shares(&self.plan, step);
         if shares.is_empty() {

@@ -125,7 +125,7 @@ fn verdict(report: &CheckReport) -> String {
     }
 }
 
-/// What the source of a gate answered, or that nothing asked it.
+/// Returns the result of a gate's source as a sentence, or says that the source was not queried.
 fn answer(gate: &GateLine) -> String {
     if let (Some(answer), comparison::NAME) = (&gate.answer, gate.gate.as_str()) {
         return format!("Now it {answer}");

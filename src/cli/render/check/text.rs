@@ -42,7 +42,7 @@ pub fn text(report: &CheckReport, all: bool, style: &Style) -> String {
         put(&mut out, &style.paint(Tone::Faint, "\n  to list every route and every finding, add --verbose"));
     }
     if report.is_refused() {
-        // What refuses a run is last, because the end of a long text stays on the screen.
+        // The findings that refuse the run come last, because the end of a long text stays on the screen.
         let mut report = report.clone();
         report.findings.sort_by_key(|finding| (finding.accepted.is_none(), finding.severity));
         findings(&report, named, style, &mut out);

@@ -116,7 +116,7 @@ fn crowded() -> RunView {
     }
 }
 
-/// What an operator needs to decide is on every screen.
+/// Every screen shows the facts that an operator needs for a decision.
 fn assert_decidable(lines: &[String], screen: Screen) {
     assert!(lines.len() < screen.height, "{} lines\n{}", lines.len(), lines.join("\n"));
     assert!(lines.iter().all(|l| console::measure_text_width(l) <= screen.width), "{lines:#?}");

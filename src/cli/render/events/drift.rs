@@ -1,4 +1,4 @@
-//! Sums up drift: what another actor did to a hundred routes at once is one line for each kind of change.
+//! Sums up drift: if another actor changes a hundred routes at once, each kind of change is one line.
 
 use super::line::EventText;
 use crate::app::names::Names;
@@ -8,7 +8,7 @@ use crate::cli::render::style::Tone;
 use crate::domain::run::event::Record;
 use crate::domain::traffic::{RouteContent, RouteId};
 
-/// What happened to a route.
+/// The change of a route.
 #[derive(Debug, Clone, PartialEq)]
 enum Change {
     Deleted,

@@ -39,7 +39,7 @@ pub struct EventLines {
     /// The message of the last freeze, which is not repeated when the process stops.
     freeze: String,
     commands: bool,
-    /// What commands name instead of the run, which cannot be reached.
+    /// The plan that commands name instead of the run, if no command can reach the run (a rehearsal).
     plan: Option<String>,
 }
 

@@ -72,7 +72,7 @@ pub struct Rollback {
     pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
-/// What a rollback does with clients whose cookie leads to the new cluster.
+/// How a rollback treats clients whose cookie leads to the new cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Stickiness {
     /// Detach the new groups, so that cookies for them have no effect.
