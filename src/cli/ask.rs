@@ -89,7 +89,8 @@ fn start_question(report: &CheckReport) -> String {
     )
 }
 
-/// Returns when a step may begin at the earliest, if the plan's hours hold it; `None`: they do not.
+/// Returns when a step may begin at the earliest, if the step must wait for the plan's hours; `None` if it need not
+/// wait.
 fn held_until(report: &CheckReport, step: usize) -> Option<&str> {
     let line = report.steps.iter().find(|line| line.number == step)?;
     let free = later(report.at?, line.begins);

@@ -114,7 +114,7 @@ pub fn until_bake() -> Vec<(i64, Event)> {
     events
 }
 
-/// The plan of the fixtures with what else decides: metric gates, hooks, notifications and hours.
+/// The plan of the fixture, with metric gates, hooks, notifications and hours.
 pub fn rich_plan() -> Plan {
     let read = |text: &str| crate::plan::lint("plan.yaml", text.as_bytes()).unwrap();
     let mut plan = fixture::plan();

@@ -73,7 +73,7 @@ pub(super) fn wrap_line(heading: &str, line: &str, room: Option<usize>) -> Vec<S
     wrap_below(line, room).iter().flat_map(|line| line.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// Formats sections: the headings in one column, and the lines beside their heading.
+/// Formats sections in two columns: headings on the left, lines on the right.
 pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
     let rows = parts.iter().flat_map(|(heading, lines)| {
         let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
@@ -150,7 +150,7 @@ fn is_bind(view: &RunView) -> bool {
     label.is_some_and(|label| label == "bind" || label.ends_with(" (bind)"))
 }
 
-/// Returns whether the bake of the current step goes on. Without waits, as in `status`, its end is unknown.
+/// Returns whether the current step still bakes. Without waits, as in `status`, its end is unknown.
 fn is_baking(view: &RunView) -> bool {
     let over = |wait: &Wait| wait.reason == WaitReason::Bake && wait.until.is_some_and(|until| until <= view.now);
     !view.waits.iter().any(over)
@@ -257,7 +257,7 @@ fn waits(view: &RunView, style: &Style) -> Vec<String> {
         .waits
         .iter()
         .filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
-    // The gates have lines of their own, with their numbers.
+    // The gates have separate lines, with their numbers.
     let (gates, others): (Vec<&Wait>, Vec<&Wait>) =
         waits.partition(|w| w.reason == WaitReason::MetricGate && gate_of(w, view).is_some());
     let names: Vec<_> = gates.iter().filter_map(|w| gate_of(w, view)).collect();
@@ -268,7 +268,7 @@ fn waits(view: &RunView, style: &Style) -> Vec<String> {
     others.into_iter().map(|w| with_remaining_time(view, w, style)).chain(gates).collect()
 }
 
-/// Returns the gate that a wait is about, if the gate has a line of its own.
+/// Returns the gate that a wait is about, if the gate has a separate line.
 fn gate_of<'a>(wait: &Wait, view: &'a RunView) -> Option<&'a str> {
     let about =
         |name: &&str| wait.message.strip_prefix("gate ").is_some_and(|rest| rest.starts_with(&format!("{name} ")));
@@ -340,7 +340,7 @@ pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     lines
 }
 
-/// Routes that the same happened to, in the order of their first route.
+/// Groups routes with the same change, in the order of the first route of each group.
 fn equal_drift(drift: &[DriftView]) -> Vec<(&DriftView, Vec<&str>)> {
     let mut groups: Vec<(&DriftView, Vec<&str>)> = Vec::new();
     for one in drift {
@@ -368,7 +368,8 @@ fn new_rules(view: &RunView, style: &Style) -> Vec<String> {
     view.new_rules.iter().map(line).chain(view.not_moved.iter().map(unread)).collect()
 }
 
-/// Returns a line for each group; of many groups one for each group that needs attention, and one for each cluster.
+/// Returns a line for each group. If there are many groups, returns a line for each group that needs attention, and a
+/// line for each cluster.
 fn health(view: &RunView, style: &Style) -> Vec<String> {
     if view.health.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
         return Vec::new();

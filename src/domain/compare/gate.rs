@@ -1,5 +1,5 @@
-//! Judges a comparison for the compare gate: may the share of the new cluster rise? Decisions about the run are in
-//! `decide`.
+//! Judges for the compare gate whether a comparison allows a raise of the new cluster's share. Decisions about the run
+//! are in `decide`.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn findings(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding>
     findings
 }
 
-/// Returns the findings and the verdict of the gate about two clusters. `earlier`: the last verdict of the run.
+/// Returns the findings and the verdict of the gate about two clusters. `earlier` is the last verdict of the run.
 pub fn judge(
     plan: &Plan,
     from: &ClusterFacts,
@@ -46,7 +46,7 @@ pub fn not_compared(why: &str, earlier: Option<&Comparison>) -> Comparison {
     Comparison { held: vec![why.to_owned()], unknown, ..Comparison::default() }
 }
 
-/// Returns the verdict of findings. `unknown`: the facts that could not be read, each with the reason.
+/// Returns the verdict of findings. `unknown` has the facts that could not be read, each with the reason.
 fn of(findings: &[Finding], unknown: &[(String, Unreadable)], earlier: Option<&Comparison>) -> Comparison {
     let number = |fits: &dyn Fn(&Finding) -> bool| findings.iter().filter(|finding| fits(finding)).count();
     let is_ignored = |name: &str| {

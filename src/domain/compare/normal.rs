@@ -1,5 +1,5 @@
-//! Removes from values what differs between any two clusters: defaults that the API server adds, the names and endpoints
-//! of the clusters, injected sidecars, and hashes in generated names.
+//! Removes from values the parts that differ between any two clusters: defaults that the API server adds, the names and
+//! endpoints of the clusters, injected sidecars, and hashes in generated names.
 
 use serde_json::{Map, Value};
 

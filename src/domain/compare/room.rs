@@ -1,4 +1,4 @@
-//! Rules about room: do the pods for the shares to come fit into the new cluster?
+//! Rules about capacity: the pods for the next shares must fit into the new cluster.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! Says where the requests of a deleted rule go: to a later rule of its listener that may match them, else to the default
-//! action. Conditions are compared as text; what this build cannot compare may match.
+//! Determines where the requests of a deleted rule go: to a later rule of its listener that may match them, else to the
+//! default action. Conditions are compared as text. A condition that this build cannot compare counts as a possible
+//! match.
 
 use super::desired_split::shares_text;
 use crate::base::text::list;
@@ -7,7 +8,7 @@ use crate::domain::run::event::RouteStart;
 use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{FoundRoute, RouteContent};
 
-/// A route of the listener as it is live.
+/// Another live route of the listener.
 struct Other<'a> {
     label: &'a str,
     conditions: &'a str,

@@ -24,11 +24,11 @@ const NOT_ASKED_AT_THE_END: &str = "was not asked at the last shares";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateLine {
-    /// Its name.
+    /// The name of the gate.
     pub gate: String,
-    /// `step 4`, `workload webapp`, or empty for the whole plan.
+    /// The scope of the gate: `step 4`, `workload webapp`, or empty for the whole plan.
     pub scope: String,
-    /// The key of its source, such as `prometheus`.
+    /// The key of the gate's source, such as `prometheus`.
     pub source: String,
     /// The condition of the gate, as text.
     pub condition: String,
@@ -43,11 +43,11 @@ pub struct GateLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateView {
-    /// Its name.
+    /// The name of the gate.
     pub gate: String,
-    /// Whether it counts now.
+    /// Whether the gate is in force now.
     pub in_force: bool,
-    /// Whether its verdict has no effect (`dryRun`).
+    /// Whether the gate's verdict has no effect (`dryRun`).
     pub dry_run: bool,
     /// The gate's verdict for the current shares; `None` if there is none yet.
     pub verdict: Option<GateResult>,
@@ -67,7 +67,7 @@ impl GateView {
         format!("{words}: {}", self.why)
     }
 
-    /// Whether it counts now and does not pass.
+    /// Whether the gate is in force, has an effect, and does not pass.
     pub fn is_open(&self) -> bool {
         self.in_force && !self.dry_run && self.verdict != Some(GateResult::Pass)
     }
@@ -105,7 +105,7 @@ fn line(plan: &Plan, gate: &MetricGate, answer: Option<String>) -> GateLine {
     }
 }
 
-/// The gates of a run with their verdicts; of a finished run those at its end.
+/// Returns the gates of a run with their verdicts; for a finished run, with the verdicts at its end.
 pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Timestamp) -> Vec<GateView> {
     if plan.strategy.metrics.is_empty() && plan.strategy.compare.is_none() {
         return Vec::new();
@@ -177,7 +177,8 @@ fn compare_view(plan: &Plan, state: &State) -> Option<GateView> {
     })
 }
 
-/// A gate while shares are written and settle: the verdict of the shares before says nothing about the new ones.
+/// Returns the view of a gate while shares are written and settle: the verdict for the previous shares says nothing
+/// about the new shares.
 fn of_changing_shares(plan: &Plan, state: &State, gate: &MetricGate) -> GateView {
     let to = &plan.strategy.to;
     let share = desired_split::share_step_at(plan, state.step).and_then(|(_, shares)| shares.get(to).copied());
@@ -196,7 +197,7 @@ fn of_changing_shares(plan: &Plan, state: &State, gate: &MetricGate) -> GateView
     }
 }
 
-/// A gate of shares after a rollback: its measurements are those of the shares before, which the run no longer has.
+/// Returns the view of a gate after a rollback: its measurements belong to shares that the run no longer has.
 fn before_rollback(state: &State, gate: &MetricGate) -> GateView {
     let verdict = state.last_verdict(&gate.name);
     let why = if verdict.is_some() {
@@ -207,7 +208,7 @@ fn before_rollback(state: &State, gate: &MetricGate) -> GateView {
     GateView { gate: gate.name.clone(), in_force: false, dry_run: gate.dry_run, verdict, why: why.to_owned() }
 }
 
-/// A gate that compares the clusters, after the old one has lost all traffic.
+/// Returns the view of a gate that compares the clusters, when the old cluster no longer has traffic.
 fn without_comparison(plan: &Plan, gate: &MetricGate) -> GateView {
     let (from, to) = (&plan.strategy.from, &plan.strategy.to);
     GateView {
@@ -219,7 +220,7 @@ fn without_comparison(plan: &Plan, gate: &MetricGate) -> GateView {
     }
 }
 
-/// Why a gate has no verdict for the present shares. A gate of an earlier step keeps the verdict of that step.
+/// Returns why a gate has no verdict for the current shares. A gate of an earlier step keeps the verdict of that step.
 fn not_asked(plan: &Plan, state: &State, gate: &MetricGate, in_force: bool) -> String {
     let earlier = state.last_verdicts.get(&gate.name).map(|verdict| match verdict {
         GateResult::Pass => "passed",

@@ -11,9 +11,9 @@ use crate::domain::view::{comparison, gates};
 use crate::plan::model::metric::GateScope;
 use crate::plan::model::{Plan, Step, StepKind};
 
-/// Returns what the move of `step` waits for, in the order in which it ends: ` Before that, the run waits for the
-/// approval of step 5; for the hours of the plan: not before …`. Empty if nothing holds the move. `state`: the state of
-/// the run after the request that the operator is asked about.
+/// Returns what the change of shares in `step` waits for, in the order in which the waits end: ` Before that, the run
+/// waits for the approval of step 5; for the hours of the plan: not before …`. Empty if it waits for nothing. `state`
+/// is the state of the run after the request that the operator is asked about.
 pub fn sentence(plan: &Plan, state: &State, step: usize, now: Timestamp) -> String {
     let holds = holds(plan, state, step, now);
     if holds.is_empty() { String::new() } else { format!(" Before that, the run waits for {}.", holds.join("; for ")) }

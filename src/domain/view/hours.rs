@@ -78,9 +78,9 @@ fn days_text(window: &Window) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoredHoursView {
-    /// By whom.
+    /// The operator.
     pub by: String,
-    /// Why.
+    /// The operator's reason.
     pub reason: String,
     /// The step that does not wait for the hours. The next raise waits again.
     pub step: usize,

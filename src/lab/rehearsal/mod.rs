@@ -35,10 +35,10 @@ pub use timing::{APPROVAL_DELAY, LIVE_DURATION, length, speed};
 /// Start of virtual time. Constant, so that two runs with the same seed print the same times.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
-/// How long the clients go on after the end of a run, in the lab's time.
+/// How long the clients continue after the end of a run, in the lab's time.
 const AFTER_THE_RUN: Duration = Duration::from_mins(5);
 
-/// How long they go on at most, in real time.
+/// How long they continue at most, in real time.
 const MAX_REAL_WAIT: Duration = Duration::from_secs(3);
 
 /// An error that prevents the start of a rehearsal.
@@ -263,8 +263,8 @@ impl RehearsalLab {
         shares
     }
 
-    /// Lets the clients go on for some minutes of the lab's time after the end of a run, so that the effects of its last
-    /// writes are seen, such as those of stickiness.
+    /// Keeps the clients running for some minutes of the lab's time after the end of a run, so that late effects of its
+    /// last writes, such as those of stickiness, are visible.
     pub async fn linger(&self) {
         match &self.backend {
             Backend::Paused { traffic, .. } => {

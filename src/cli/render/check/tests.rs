@@ -103,7 +103,7 @@ fn error_refuses_the_run_unless_accepted() {
     assert!(report.is_refused() && text(&report, false, &Style::plain()).contains("1 error"));
 }
 
-/// A report with everything that decides.
+/// A report with everything that a person needs for a decision.
 fn rich() -> CheckReport {
     let (plan, live) = (rich_plan(), live_resources());
     let selection = select(&plan, &live);
@@ -160,7 +160,7 @@ fn the_summary_and_the_question_fit_on_a_screen() {
     }
 }
 
-/// Names of target groups may have 32 characters, so that three of them do not fit beside each other.
+/// Names of target groups may have 32 characters, so that three of them do not fit next to each other.
 #[test]
 fn weights_of_groups_with_long_names_are_text_on_a_narrow_screen() {
     let mut report = rich();

@@ -47,8 +47,8 @@ fn dashboard_of_a_batch_and_a_foreign_write() {
     insta::assert_snapshot!(dashboard_lines(&view, screen(100), &Style::plain()).join("\n"));
 }
 
-/// A run with all there is to show: twelve steps, 36 routes in a batch that someone else disturbed, twelve groups of
-/// which two are ill, two metric gates, a freeze with a long reason.
+/// A run with everything that the dashboard can show: twelve steps, a batch of 36 routes with changes by someone else,
+/// twelve groups of which two are unhealthy, two metric gates, and a freeze with a long reason.
 fn crowded() -> RunView {
     let group = |n: usize, cluster: &str, targets| GroupHealth {
         cluster: cluster.into(),

@@ -20,7 +20,7 @@ enum Change {
 #[derive(Debug, Clone, Default)]
 pub(super) struct DriftSummary {
     open: Vec<(Change, Vec<String>)>,
-    /// The record of the first one.
+    /// The record of the first change.
     first: Option<Record>,
 }
 
@@ -42,7 +42,7 @@ impl DriftSummary {
         }
     }
 
-    /// The lines that are due, with the record whose time they have.
+    /// Returns the lines that are due, and the record whose time they show.
     pub fn take(&mut self) -> Option<(Record, Vec<EventText>)> {
         let first = self.first.take()?;
         Some((first, std::mem::take(&mut self.open).iter().map(|(change, routes)| line(change, routes)).collect()))

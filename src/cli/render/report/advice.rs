@@ -20,8 +20,8 @@ impl ReportInput<'_> {
         last.filter(|_| self.history.state.finished.is_some()).unwrap_or_default()
     }
 
-    /// Returns a text of the journal whose commands can be typed: those of a rehearsal name the plan, because its run
-    /// cannot be reached.
+    /// Returns a text of the journal with commands that can be typed: in a rehearsal they name the plan, because no
+    /// command can reach its run.
     pub(super) fn with_plan(&self, text: &str) -> String {
         text.replace(&self.history.state.run, &self.view.run)
     }

@@ -83,7 +83,7 @@ fn was_taken_over(view: &RunView) -> bool {
 }
 
 /// Returns the facts that an operator sees before an approval: the step, the live shares, the gates' verdicts, and
-/// whether the hours of the plan hold the next raise.
+/// whether the next raise must wait for the hours of the plan.
 pub fn approval_lines(view: &RunView, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);

@@ -154,7 +154,7 @@ fn a_watched_status_fits_the_screen_and_keeps_what_decides() {
     }
 }
 
-/// Regression test: in the last pause, a gate that compares the clusters held for ever, and `promote` always asked.
+/// Regression test: in the last pause, a gate that compares the clusters held forever, and `promote` always asked.
 #[test]
 fn a_gate_without_traffic_to_compare_with_is_said_to_guard_nothing() {
     let plan = rich_plan();
@@ -307,8 +307,8 @@ fn a_dead_old_cluster_adds_force_to_every_way_back() {
     assert!(on.contains("cutover promote"), "{on}");
 }
 
-/// Regression test: while a share settled, the verdicts of the shares before were shown as if they were those of the
-/// new ones.
+/// Regression test: while a share settled, the verdicts for the previous shares were shown as verdicts for the new
+/// shares.
 #[test]
 fn a_gate_is_not_asked_yet_while_its_shares_settle() {
     let plan = rich_plan();

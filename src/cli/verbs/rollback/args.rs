@@ -82,7 +82,7 @@ pub enum Stickiness {
 }
 
 impl Rollback {
-    /// Returns whether the operator asks to move sticky clients; `None`: what the plan says.
+    /// Returns whether the operator asks to move sticky clients; `None` if the plan decides.
     pub fn break_stickiness(&self) -> Option<bool> {
         self.stickiness.map(|stickiness| stickiness == Stickiness::Break)
     }

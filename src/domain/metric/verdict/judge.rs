@@ -119,7 +119,7 @@ pub fn judge_error_rates(
 /// The highest odds that a message names, as a power of ten.
 const MOST_ODDS: i32 = 6;
 
-/// Returns the odds for a logarithm of evidence; of very high odds only that they are higher than a million.
+/// Returns the odds for a logarithm of evidence; for very high odds, only that they are higher than a million.
 fn odds_text(evidence: f64) -> String {
     let (odds, most) = (evidence.exp(), 10_f64.powi(MOST_ODDS));
     if odds > most { "more than a million".to_owned() } else { format!("{odds:.0}") }
