@@ -104,7 +104,7 @@ mod tests {
     use crate::cli::render::fixture::rich_plan;
     use crate::domain::view::check::{RouteLine, Weights};
 
-    /// A route whose new cluster gets one percent in step 2.
+    /// Returns a route whose new cluster gets one percent in step 2.
     fn route_line() -> RouteLine {
         let weights = |step, a, b| Weights { step, groups: Ok(vec![("shop-a".into(), a), ("shop-b".into(), b)]) };
         RouteLine {

@@ -131,7 +131,7 @@ impl<'a> TextOutput<'a> {
         Self { plan, lines, dashboard, reachable, last_update: None }
     }
 
-    /// Learns the routes from these records, without showing anything.
+    /// Reads the routes from these records, without showing anything.
     fn with_earlier_records(mut self, earlier: &[Record]) -> Self {
         self.lines.learn(earlier);
         self

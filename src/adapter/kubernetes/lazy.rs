@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// A cluster whose first connection fails, and the number of tries to connect.
+    /// Returns a cluster whose first connection fails, and the number of tries to connect.
     fn failing_once(why: Unreadable) -> (LazyCluster, Arc<AtomicUsize>) {
         let tries = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&tries);

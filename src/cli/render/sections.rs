@@ -30,7 +30,7 @@ const NAMED_DRIFTED_ROUTES: usize = 6;
 /// Columns of the headings.
 const HEADING: usize = 10;
 
-/// The guard of a run that ended at the shares of an earlier step.
+/// Returns the text about the guard of a run that ended at the shares of an earlier step.
 pub(super) fn kept_share(view: &RunView) -> String {
     let shares = view.traffic.first().map_or(&[][..], |split| &split.shares);
     let kept: Vec<_> = shares.iter().skip(1).map(|(c, share)| format!("{c} keeps {} %", percent(*share))).collect();
@@ -202,7 +202,8 @@ pub(super) fn put_back(view: &RunView, style: &Style) -> Vec<String> {
     view.put_back.iter().map(|back| style.paint(Tone::Bad, &text(back))).collect()
 }
 
-/// The metric gates of an unfinished run with their verdicts: failing, holding, passing.
+/// Returns a line for each metric gate with its verdict: first the gates that fail, then the other gates in force that
+/// do not pass, then all other gates.
 pub(super) fn gates(view: &RunView, style: &Style) -> Vec<String> {
     let mut gates: Vec<_> = view.gates.iter().collect();
     gates.sort_by_key(|gate| (!gate.is_open(), gate.verdict != Some(GateResult::Fail)));
@@ -220,7 +221,8 @@ fn gate_line(gate: &GateView, style: &Style) -> String {
     format!("{}{dry}  {}", gate.gate, style.paint(tone, &gate.words()))
 }
 
-/// The commands and hooks that have started; the dashboard shows those that run or failed.
+/// Returns a line for each command and hook that has started. Without `all` (the dashboard), only for those that are
+/// running or failed.
 fn hooks(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let line = |hook: &HookView| {
         let why = hook.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
@@ -230,7 +232,7 @@ fn hooks(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     view.hooks.iter().filter(|hook| all || hook.state != "succeeded").map(line).collect()
 }
 
-/// The targets of notifications in one line.
+/// Returns one line with the targets of the notifications.
 fn notifications(view: &RunView) -> Vec<String> {
     if view.notifications.is_empty() || view.outcome.is_some() {
         return Vec::new();

@@ -119,7 +119,7 @@ impl<'a> PodIndex<'a> {
     }
 }
 
-/// Returns the containers of a pod template, the initial ones first.
+/// Returns the containers of a pod template, init containers first.
 pub fn containers(owner: &Object) -> impl Iterator<Item = &Value> {
     owner.list("/spec/template/spec/initContainers").iter().chain(owner.list("/spec/template/spec/containers"))
 }

@@ -28,7 +28,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     quotas(context, findings);
 }
 
-/// Returns what a pod requests. Initial containers run one after the other, so the largest of them counts.
+/// Returns what a pod requests. Init containers run one after the other, so only the largest counts.
 fn requests(spec: &Value) -> Amounts {
     let of = |container: &Value, resource: &str| {
         let path = |kind: &str| format!("/resources/{kind}/{resource}");

@@ -40,7 +40,7 @@ fn last_change(context: &Context<'_>, pair: &Pair<'_>) -> String {
 
 // --- images ---
 
-/// The digests of the images that the pods of an object run, by container and architecture.
+/// Returns the digests of the images that the pods of an object run, by container and architecture.
 fn digests(
     cluster: &ClusterFacts,
     pods: &PodIndex<'_>,

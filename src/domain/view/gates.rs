@@ -56,7 +56,7 @@ pub struct GateView {
 }
 
 impl GateView {
-    /// The gate in one line: `passes: b fails 0.10 % of 900 requests, …`.
+    /// Returns the verdict and its reason in one line: `passes: b fails 0.10 % of 900 requests, …`.
     pub fn words(&self) -> String {
         let words = match self.verdict {
             None => return self.why.clone(),
@@ -72,7 +72,7 @@ impl GateView {
         self.in_force && !self.dry_run && self.verdict != Some(GateResult::Pass)
     }
 
-    /// The verdict alone, without numbers: `passes`.
+    /// Returns the verdict without numbers, such as `passes`.
     pub fn verdict_word(&self) -> &'static str {
         match self.verdict {
             None => NOT_ASKED,

@@ -106,7 +106,7 @@ mod tests {
         "2026-01-05T10:00:00Z".parse().expect("a time")
     }
 
-    /// The run of the fixture in its bake of step 3; then come 50 %, an approval and 100 %.
+    /// Returns the run of the fixture in the bake of step 3. The next steps are 50 %, an approval and 100 %.
     fn baking() -> State {
         let mut state = fixture::state(fixture::started(4));
         (state.step, state.phase) = (3, Phase::Ready);

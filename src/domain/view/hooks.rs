@@ -20,7 +20,7 @@ pub struct HookView {
     pub why: Option<String>,
 }
 
-/// The commands and hooks that have started and belong to the current step, to the rollback or to the end.
+/// Returns the commands and hooks that have started and belong to the current step, the rollback or the end of the run.
 pub fn of_run(plan: &Plan, state: &State) -> Vec<HookView> {
     let current = |id: &HookId| id.step == state.step || id.at.is_rollback() || is_finish(id.at);
     let view = |(id, progress): (&HookId, &HookProgress)| {

@@ -9,7 +9,8 @@ use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::plan::schedule::raises;
 
-/// The windows, blackouts and `notBefore` of a plan, one line each, and then their effect; empty without hours.
+/// Returns a line for each window and blackout and for `notBefore` of a plan, and then a line about their effect. Empty
+/// if the plan has no hours.
 pub fn in_words(plan: &Plan) -> Vec<String> {
     let hours = &plan.strategy.hours;
     if hours.is_empty() {

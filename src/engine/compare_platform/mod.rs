@@ -59,8 +59,8 @@ async fn connect(cluster: Option<&Arc<dyn ComparedCluster>>) -> ClusterConnectio
     }
 }
 
-/// Sends the objects of the old cluster to the new one in dry-runs. If the permission for a kind is missing, only one
-/// object of the kind is sent.
+/// Sends the objects of the old cluster to the new cluster in dry-runs. If the permission for a kind is missing, only
+/// one object of the kind is sent.
 async fn dry_runs(reader: &dyn ClusterObjects, candidates: Vec<Candidate>) -> Vec<(Candidate, DryRunFact)> {
     let mut kinds = BTreeSet::new();
     let (first, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| kinds.insert(candidate.kind));

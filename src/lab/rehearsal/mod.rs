@@ -38,7 +38,7 @@ const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 /// How long the clients continue after the end of a run, in the lab's time.
 const AFTER_THE_RUN: Duration = Duration::from_mins(5);
 
-/// How long they continue at most, in real time.
+/// How long the clients continue after the end of a run at most, in real time.
 const MAX_REAL_WAIT: Duration = Duration::from_secs(3);
 
 /// An error that prevents the start of a rehearsal.

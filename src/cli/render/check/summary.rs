@@ -82,7 +82,7 @@ fn gate_lines(report: &CheckReport, style: &Style, out: &mut String) {
     }
 }
 
-/// The windows, and the number of blackouts. The last line of the hours says their effect.
+/// Returns the windows, and the number of blackouts. The last line of the hours describes their effect and is left out.
 fn hours_in_short(hours: &[String]) -> String {
     let lines = hours.split_last().map_or(&[][..], |(_, lines)| lines);
     let (blackouts, windows): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("blackout "));
@@ -129,7 +129,7 @@ fn more(all: &str, style: &Style, out: &mut String) {
     put(out, &style.paint(Tone::Faint, &hang("  ", 2, &text, style.width)));
 }
 
-/// The report with only the errors and warnings that the plan does not accept.
+/// Returns the report with only the errors and warnings that the plan does not accept.
 fn serious(report: &CheckReport) -> CheckReport {
     let serious = report.findings.iter().filter(|f| f.accepted.is_none() && f.severity != Severity::Info);
     CheckReport { findings: serious.cloned().collect(), ..report.clone() }

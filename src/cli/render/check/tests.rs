@@ -103,7 +103,7 @@ fn error_refuses_the_run_unless_accepted() {
     assert!(report.is_refused() && text(&report, false, &Style::plain()).contains("1 error"));
 }
 
-/// A report with everything that a person needs for a decision.
+/// Returns a report with everything that a person needs for a decision.
 fn rich() -> CheckReport {
     let (plan, live) = (rich_plan(), live_resources());
     let selection = select(&plan, &live);
@@ -203,7 +203,7 @@ fn errors_are_last_and_the_same_advice_is_said_once() {
     assert!(end.iter().filter(|line| line.contains("error CUT305")).count() == 2, "{text}");
 }
 
-/// A report of many workloads, each with a finding.
+/// Returns a report of many workloads, each with a finding.
 fn large(workloads: usize) -> CheckReport {
     let mut report = report();
     let line = report.routes[0].clone();

@@ -49,7 +49,7 @@ impl DriftSummary {
     }
 }
 
-/// The drift of one route.
+/// Returns the line about the drift of a single route.
 pub(super) fn one(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> EventText {
     line(&change(route, expected, live, names), &[names.route(route)])
 }

@@ -76,7 +76,7 @@ impl EventLines {
         &self.names
     }
 
-    /// Learns the names and the routes of a run from the records before the first line.
+    /// Reads the names and the routes of a run from the records before the first line.
     pub fn learn(&mut self, earlier: &[Record]) {
         for record in earlier {
             self.names.update(&record.event);

@@ -147,7 +147,7 @@ fn report_of_an_unfinished_run_describes_its_state() {
     );
 }
 
-/// The legend of a page.
+/// Returns the legend of a page.
 fn legend(page: &str) -> &str {
     let at = page.find("class=\"legend\"").expect("a legend");
     &page[at..at + page[at..].find("</p>").expect("its end")]
@@ -270,7 +270,7 @@ fn a_rollback_that_leaves_clients_or_routes_behind_says_so_at_the_head() {
     assert_eq!(ended(&[], &[]).0, "Rolled back");
 }
 
-/// The records of a run, with everything after 14:03 two hours later.
+/// Returns the records of a run, with everything after 14:03 two hours later.
 fn late(records: Vec<Record>) -> Vec<Record> {
     let later = |r: Record| {
         let seconds = r.time.duration_since(at(0)).as_secs();
@@ -279,7 +279,7 @@ fn late(records: Vec<Record>) -> Vec<Record> {
     super::super::fixture::records(records.into_iter().map(later).collect())
 }
 
-/// Returns the second chart of a page.
+/// Returns the second chart of a page, which enlarges the incident.
 fn incident(page: &str) -> &str {
     let at = page.find("The incident, enlarged").expect("a second chart");
     &page[at..at + page[at..].find("What happened").expect("the next section")]

@@ -109,7 +109,8 @@ fn run_without_journal_is_continued_by_load_balancer_and_not_by_id() {
     assert!(continue_commands(&view).is_empty());
 }
 
-/// A bake with gates: the first is measured, the hours are ignored, and someone changed every route alike.
+/// Returns a run in a bake with gates: the first gate is measured, the hours are ignored, and someone made the same
+/// change to every route.
 fn rich() -> RunView {
     let plan = rich_plan();
     let count = |requests, errors| RequestCount { requests, errors };
@@ -402,7 +403,7 @@ fn the_reason_of_unused_targets_is_wrapped_at_words_and_says_unused_once() {
     assert_eq!(shown.matches("unused").count(), 1, "{shown}");
 }
 
-/// The words of a gate in a run with these events, seven steps, and the gates of the metric plan.
+/// Returns the text of a gate in a run with these events, seven steps, and the gates of the metric plan.
 fn words_of(plan: &crate::plan::model::Plan, gate: &str, events: Vec<(i64, Event)>) -> String {
     let view = RunView::of(plan, &state(events), None, &[], at(400));
     view.gates.iter().find(|other| other.gate == gate).map(GateView::words).expect("the gate")
@@ -428,7 +429,7 @@ fn a_gate_of_an_earlier_step_keeps_its_verdict() {
     assert_eq!(words_of(&plan, &name, events), "passed in step 2, to which it applied");
 }
 
-/// Regression test: after an abort the share gate compared a measurement of the old shares with the new ones.
+/// Regression test: after an abort, the share gate compared a measurement of the old shares with the new shares.
 #[test]
 fn a_share_gate_compares_nothing_after_a_rollback() {
     let plan = rich_plan();

@@ -41,7 +41,7 @@ pub struct RehearsalSubscriber<'a> {
     /// The messages of the lab about its faults that were reported.
     faults: Vec<(Timestamp, String)>,
     unhappened: Vec<String>,
-    /// All requests and the failed ones, at times of the run.
+    /// The number of requests and of failed requests until each time of the run.
     totals: Vec<(Timestamp, u64, u64)>,
     /// The healthy targets of the way back at the last observation.
     way_back: Vec<WayBackView>,

@@ -149,7 +149,7 @@ fn shares(input: &ReportInput, span: Span) -> Vec<Block> {
     blocks
 }
 
-/// Returns the targets of a cluster by their state, stacked, with the healthy ones at the bottom.
+/// Returns the targets of a cluster by their state, stacked, with the healthy targets at the bottom.
 fn targets(input: &ReportInput, span: Span, cluster: &str) -> Vec<Block> {
     let most = f64::from(max_targets(input, cluster).max(1));
     let points = input.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?)));
