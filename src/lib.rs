@@ -12,15 +12,15 @@
 //! - [`engine`]: the loop: observe, decide, journal, write, read back.
 //! - [`port`]: interfaces to the outside, as traits in domain types.
 //! - [`domain`]: the rules as pure functions: shares and weights, gates, the state as a fold over events, `decide`. No
-//!   async, no I/O, no clock. Inside it a later one of `traffic`, `elb`, `kubernetes`, `health` and `metric`, `run`,
-//!   `decide`, `preflight`, `emergency` and `view` uses earlier ones only.
+//! async, no I/O, no clock. A module inside `domain` uses only the modules before it in this list: `traffic`, `elb`,
+//! `kubernetes`, `health` and `metric`, `run`, `decide`, `preflight`, `emergency`, `view`.
 //! - [`plan`]: the plan file, from bytes to a checked value, with diagnostics that name line and column.
 //! - [`base`]: small building blocks that import nothing of this crate.
 //!
-//! `mod` declarations and re-exports of items below the own folder do not count; a dependency on a re-exported name
-//! leads to the file that defines it. Files of `domain`, `engine` and `app` do not use each other in cycles. Only
-//! `adapter` and `lab` use the AWS SDK, `kube` and `hyper`; `domain`, `plan` and `base` do not use `tokio` and
-//! `async-trait`. `tests/pure/rooms` enforces all of this.
+//! `mod` declarations and re-exports of items below a file's own folder do not count as dependencies; a dependency on a
+//! re-exported name leads to the file that defines it. Files of `domain`, `engine` and `app` do not use each other in
+//! cycles. Only `adapter` and `lab` use the AWS SDK, `kube` and `hyper`; `domain`, `plan` and `base` do not use `tokio`
+//! and `async-trait`. `tests/pure/rooms` enforces all of this.
 
 pub mod adapter;
 pub mod app;

@@ -8,7 +8,7 @@ use crate::domain::view::comparison::{NAME, text};
 use crate::engine::{Ports, compare_platform};
 use crate::plan::model::Plan;
 
-/// What a comparison adds to the report of the preflight.
+/// The findings and the verdict that a comparison adds to the report of the preflight.
 pub struct ComparisonBefore {
     /// The errors that refuse a start, entries of the plan that match nothing, or a note that nothing was compared.
     findings: Vec<Finding>,

@@ -142,8 +142,8 @@ impl ComparedCluster for LazyComparedCluster {
 }
 
 impl LazyComparedCluster {
-    /// Returns what AWS knows of the cluster; `None` if the cluster is not known to be an EKS cluster. `eks_name` is the
-    /// name and the region of the cluster in EKS, if its kubeconfig has them.
+    /// Returns the client for the facts that AWS has about the cluster; `None` if the cluster is not known to be an EKS
+    /// cluster. `eks_name` is the name and the region of the cluster in EKS, if its kubeconfig has them.
     fn platform(&self, eks_name: Option<(String, Option<String>)>) -> Option<Arc<dyn ClusterPlatform>> {
         let (name, region) = match &self.access {
             ClusterAccess::Eks(name) => (name.clone(), None),

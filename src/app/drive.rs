@@ -299,8 +299,8 @@ mod tests {
         assert_eq!(resume_failure(other, &state).exit, Exit::Locked);
     }
 
-    /// Tests a bug: the process of a run that another terminal ended with `abort --to-step` exited with 4, "traffic is
-    /// back", while the new cluster kept a share that nothing guards.
+    /// Regression test: the process of a run that another terminal ended with `abort --to-step` exited with 4, "traffic
+    /// is back", while the new cluster kept a share that nothing guards.
     #[test]
     fn a_run_that_ended_with_a_share_left_needs_a_person() {
         use crate::domain::run::event::Trigger;

@@ -10,8 +10,8 @@ use crate::engine::marker;
 use crate::plan::model::{Plan, Selector, StateLocation};
 use crate::port::Detail;
 
-/// If the run was not found, adds to the failure where the run is. This works only if `target` is a plan file, and if
-/// the markers in AWS name a run.
+/// Adds the place of the run to the failure, if the run was not found. This works only if `target` is a plan file, and
+/// if the markers in AWS name a run.
 pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Result<StoredRun, Failure> {
     match found {
         Err(failure) if failure.error.is::<UnknownRun>() && Path::new(target).is_file() => {
@@ -23,7 +23,7 @@ pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Re
             if marked.is_empty() {
                 return Err(failure);
             }
-            // These lines are about this very run, so they come first.
+            // These lines are about the named run, so they come first.
             let back = format!("to roll back from here: cutover rollback {target}");
             Err(Failure { next: marked.into_iter().chain([back]).chain(failure.next).collect(), ..failure })
         }

@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(other, Vec::<String>::new());
     }
 
-    /// Tests a bug: after ^C, `status` waited for the end of the bake at a time in the past.
+    /// Regression test: after ^C, `status` waited for the end of the bake at a time in the past.
     #[test]
     fn a_bake_that_nobody_observes_has_time_left_and_no_end() {
         use crate::domain::fixture;

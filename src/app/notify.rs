@@ -423,7 +423,8 @@ mod tests {
         assert_eq!(of(false).1, "step 5  approval: dashboards");
     }
 
-    /// Tests a bug: `paused` and `resumed` between two steps named the step before, and `status` the next one.
+    /// Regression test: `paused` and `resumed` between two steps named the previous step, but `status` named the next
+    /// one.
     #[test]
     fn a_message_between_two_steps_names_the_next_step_as_status_does() {
         let plan = fixture::plan();

@@ -88,7 +88,7 @@ pub struct RunView {
     pub health: Vec<GroupHealth>,
     /// The plan's metric gates and their verdicts, while the run is unfinished.
     pub gates: Vec<GateView>,
-    /// The commands and hooks of the current step, of the rollback and of the end that have started.
+    /// The commands and hooks that have started, of the current step, the rollback and the end of the run.
     pub hooks: Vec<HookView>,
     /// The kinds of the plan's notification targets.
     pub notifications: Vec<String>,

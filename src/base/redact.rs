@@ -48,8 +48,8 @@ pub fn remember(value: &str) {
     }
 }
 
-/// Adds the value of a header: the whole, and each word, because a service may quote the token of `Bearer TOKEN` alone.
-/// For `Basic CREDENTIALS`, also adds the password.
+/// Adds the complete value of a header, and each word of it, because a service may quote the token of `Bearer TOKEN`
+/// alone. For `Basic CREDENTIALS`, also adds the password.
 pub fn remember_header(value: &str) {
     remember(value);
     for word in value.split_whitespace() {

@@ -86,7 +86,8 @@ fn start_question(report: &CheckReport) -> String {
     format!("Start the run, {from} to {to}{place}?{}{hooks}{}", then.unwrap_or_default(), list("It notifies:", targets))
 }
 
-/// Returns when a step may begin at the earliest, if the plan's hours hold it; `None`: they do not.
+/// Returns when a step may begin at the earliest, if the step must wait for the plan's hours; `None` if it need not
+/// wait.
 fn held_until(report: &CheckReport, step: usize) -> Option<&str> {
     let line = report.steps.iter().find(|line| line.number == step)?;
     let free = later(report.at?, line.begins);
@@ -100,7 +101,7 @@ mod tests {
     use crate::cli::render::fixture::rich_plan;
     use crate::domain::view::check::{RouteLine, Weights};
 
-    /// A route whose new cluster gets one percent in step 2.
+    /// Returns a route whose new cluster gets one percent in step 2.
     fn route_line() -> RouteLine {
         let weights = |step, a, b| Weights { step, groups: Ok(vec![("shop-a".into(), a), ("shop-b".into(), b)]) };
         RouteLine {
@@ -133,7 +134,7 @@ mod tests {
         assert!(!start_question(&plain).contains("It "), "{}", start_question(&plain));
     }
 
-    /// Tests a bug: nothing before the start said that the hours of the plan hold the first raise until tomorrow.
+    /// Regression test: nothing before the start said that the hours of the plan hold the first raise until tomorrow.
     #[test]
     fn the_question_says_until_when_the_hours_hold_the_first_raise() {
         let plan = rich_plan();

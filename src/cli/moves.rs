@@ -207,7 +207,7 @@ mod tests {
         Moves { routes: routes.iter().map(route).collect(), load_balancers: "shop".to_owned() }
     }
 
-    /// Tests a bug: of a write that ended half-way, the preview showed only routes that did not change, and the
+    /// Regression test: of a write that ended half-way, the preview showed only routes that did not change, and the
     /// question counted all routes.
     #[test]
     fn changing_routes_come_first_and_are_counted() {

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use super::signals::Signals;
 use super::term;
 
-/// Options of `less` if the user has set none: exit at once if the text fits the screen, show colours, leave the text
-/// on the screen.
+/// Options of `less` if the user has set none: exit at once if the text fits the screen, show colors, leave the text on
+/// the screen.
 const LESS_OPTIONS: &str = "FRX";
 
 /// Prints a text on standard output. If standard output is a terminal and the text does not fit, shows the text with

@@ -1,5 +1,5 @@
-//! Shows the progress of reads that take long: how many calls of how many are answered, and until when the others are.
-//! Nothing is shown without a terminal, or in the first seconds.
+//! Shows the progress of reads that take long: the number of calls with a response, the number of all calls, and the
+//! expected end. Nothing is shown without a terminal, or in the first seconds.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -20,8 +20,8 @@ const REDRAW: Duration = Duration::from_millis(250);
 /// The width of the bar in cells.
 const BAR_WIDTH: usize = 20;
 
-/// Runs reads at the pace of this process and shows their progress. `calls`: the estimated number of calls; 0 if it is
-/// unknown.
+/// Runs reads at the pace of this process and shows their progress. `calls` is the estimated number of calls; 0 if it
+/// is unknown.
 pub async fn with_progress<T>(calls: usize, reads: impl Future<Output = T>) -> T {
     shown(connect::reads().read(calls, reads)).await
 }

@@ -131,7 +131,7 @@ impl<'a> TextOutput<'a> {
         Self { plan, lines, dashboard, reachable, last_update: None }
     }
 
-    /// Learns the routes from these records, without showing anything.
+    /// Reads the routes from these records, without showing anything.
     fn with_earlier_records(mut self, earlier: &[Record]) -> Self {
         self.lines.learn(earlier);
         self
@@ -168,7 +168,7 @@ impl Subscriber for TextOutput<'_> {
 mod tests {
     use super::*;
 
-    /// Tests a bug: the JSON of a rehearsal had commands with the run of the rehearsal, which no command reaches.
+    /// Regression test: the JSON of a rehearsal had commands with the run of the rehearsal, which no command reaches.
     #[test]
     fn commands_of_a_rehearsal_name_the_plan() {
         let mut json = serde_json::json!({

@@ -1,4 +1,4 @@
-//! Reads what the Kubernetes API of a cluster says, for a comparison. Do not judge it here.
+//! Reads the facts that the Kubernetes API of a cluster has, for a comparison. Do not judge it here.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -20,7 +20,7 @@ use crate::domain::traffic::{FoundRoute, Reading, RouteCensus, RouteContent, Rou
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
 use crate::port::{Clock, Cluster, LoadBalancerApi, TagStore, Traffic};
 
-/// The timeout of reads that only explain a wait. These reads must not delay the guard.
+/// The time-out of reads that only explain a wait. These reads must not delay the guard.
 const AUTOSCALER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The resources that a run observes.

@@ -26,7 +26,7 @@ where
 }
 
 /// Repeats a call while its response is `partial`, until the schedule ends or `limit` has passed. The limit is needed
-/// because each call to an unreachable server takes a full timeout. Returns the last response.
+/// because each call to an unreachable server takes a full time-out. Returns the last response.
 pub async fn retry_within<T, F: Future<Output = T>>(
     schedule: RetrySchedule,
     limit: Duration,

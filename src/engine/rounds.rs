@@ -202,8 +202,8 @@ mod tests {
         assert_eq!(next(&mut rounds, 2, 20).routes.len(), 40, "the next round must begin");
     }
 
-    /// Tests a bug: the order of a round changed when the new groups got traffic, so that some groups were not read for
-    /// one and a quarter rounds.
+    /// Regression test: the order of a round changed when the new groups got traffic, so that some groups were not read
+    /// for one and a quarter rounds.
     #[test]
     fn no_group_waits_longer_than_a_round_when_others_get_traffic() {
         let (mut rounds, list) = (Rounds::default(), watch_list());

@@ -95,7 +95,7 @@ mod tests {
     use crate::base::retry::TAG_WEIGHTS;
     use crate::engine::limit::TokenBucket;
 
-    /// AWS, with a bucket of calls.
+    /// Returns the token bucket of a simulated AWS account.
     fn aws(per_second: f64) -> Mutex<TokenBucket> {
         Mutex::new(TokenBucket::new(Rate { burst: 20.0, per_second }, Timestamp::UNIX_EPOCH))
     }

@@ -172,8 +172,8 @@ mod tests {
         remove(fake, &clock(), &[LB.into()], &["rule".into()], owners, false).await
     }
 
-    /// Tests a bug: after a rollback of 36 routes, the marker stayed because its removal was throttled, and no message
-    /// said so.
+    /// Regression test: after a rollback of 36 routes, the marker stayed because its removal was throttled, and no
+    /// message said so.
     #[tokio::test(start_paused = true)]
     async fn throttled_removal_is_retried_and_then_reported() {
         let fake = tagged().throttling_removals(12);

@@ -39,7 +39,7 @@ pub fn expected_routes(workloads: &[Workload]) -> usize {
     workloads.iter().flat_map(|w| &w.routes).filter_map(|entry| entry.expect).sum()
 }
 
-/// Returns the longest settle time of a plan's routes. A route without a settle time of its own has `settle`.
+/// Returns the longest settle time of a plan's routes. A route that does not set a settle time has `settle`.
 pub fn longest_settle(workloads: &[Workload], settle: Duration) -> Duration {
     let routes = workloads.iter().flat_map(|w| &w.routes);
     routes.map(|entry| entry.settle.unwrap_or(settle)).max().unwrap_or(settle)

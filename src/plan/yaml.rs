@@ -32,7 +32,7 @@ pub(crate) enum Value {
     Float(f64),
     /// A number in a format that versions of YAML read differently, such as octal, hexadecimal or with leading zeros.
     AmbiguousNumber(String),
-    /// Text; `plain`: written without quotes.
+    /// Text. `plain` says whether it was written without quotes.
     Text {
         text: String,
         plain: bool,

@@ -30,7 +30,7 @@ const MAX_TEXT_CHARS: usize = 300;
 /// The maximum number of subnets of one call.
 const MAX_SUBNETS: usize = 100;
 
-/// What AWS knows of an EKS cluster.
+/// A client that reads the facts that AWS has about an EKS cluster.
 pub struct EksPlatform {
     name: String,
     /// The account of the cluster. Roles of other accounts cannot be read.

@@ -1,5 +1,5 @@
-//! A cluster that connects at the first call, and again after a failure. So a caller that does not need the cluster is
-//! not blocked, and a run continues when a login or the network works again. Do not retry calls here.
+//! A client of a cluster that connects at the first call, and again after a failure. So a caller that does not need the
+//! cluster is not blocked, and a run continues when a login or the network works again. Do not retry calls here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(20);
 /// Opens a connection to a cluster.
 pub type Connect = Box<dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Cluster>, Unreadable>> + Send + Sync>;
 
-/// A cluster that is connected when it is needed.
+/// A client of a cluster that connects at its first call.
 pub struct LazyCluster {
     connect: Connect,
     state: Mutex<State>,
@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// A cluster whose first connection fails, and the number of tries to connect.
+    /// Returns a cluster whose first connection fails, and the number of tries to connect.
     fn failing_once(why: Unreadable) -> (LazyCluster, Arc<AtomicUsize>) {
         let tries = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&tries);

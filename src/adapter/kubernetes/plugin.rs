@@ -108,7 +108,7 @@ impl Plugin {
     /// how to install the command.
     pub async fn run_first(&self) -> Result<Credential, String> {
         let credential = match self.run().await {
-            // The service that a plugin asks may fail once.
+            // The service that a plugin calls may fail once.
             Err(why) if why.contains("failed with exit code") => {
                 tracing::info!("{why}; running the plugin again");
                 tokio::time::sleep(TRY_AGAIN_AFTER).await;

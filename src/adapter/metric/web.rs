@@ -41,7 +41,7 @@ pub struct HttpRequest<'a> {
     pub headers: &'a [Header],
     /// Additional headers.
     pub more_headers: HeaderMap,
-    /// The timeout of the complete exchange.
+    /// The time-out of the complete exchange.
     pub timeout: Duration,
 }
 

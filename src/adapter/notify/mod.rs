@@ -24,7 +24,7 @@ use crate::plan::template;
 /// The limits of the queue of one target.
 pub const QUEUE_LIMITS: QueueLimits = QueueLimits { queue: 64, at_once: 1, gather: Duration::ZERO };
 
-/// The timeout of one HTTP request.
+/// The time-out of one HTTP request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A notification as a webhook receives it.

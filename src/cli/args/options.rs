@@ -45,7 +45,7 @@ pub struct ConfirmedRunArg {
     pub yes: bool,
 }
 
-/// The end of a help text: examples, and the exit codes of the command.
+/// Returns the end of a help text: examples, and the exit codes of the command.
 pub fn help_text(examples: &str, codes: &[Exit]) -> String {
     format!("{examples}\n\nExit codes:\n{}", Exit::table(codes))
 }

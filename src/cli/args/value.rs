@@ -51,10 +51,10 @@ pub fn step_number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<us
     })
 }
 
-/// A reason that is journalled.
+/// Parses a reason, which the run journals.
 ///
 /// # Errors
-/// It is empty.
+/// The reason is empty.
 pub fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("say why, such as `agreed with sales`".to_owned()) } else { Ok(text.to_owned()) }

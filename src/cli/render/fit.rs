@@ -8,9 +8,9 @@ use super::wrap::without_comment;
 use crate::app::view::RunView;
 use crate::base::number::count;
 
-/// The most steps that are shown; of longer plans those around the current step.
+/// The maximum number of steps that are shown. For a longer plan, the steps around the current step are shown.
 const STEPS: usize = 9;
-/// The least steps, as long as the others leave room.
+/// The minimum number of steps that are shown, if the other sections leave room.
 const FEW_STEPS: usize = 3;
 /// Rows above the dashboard for the last events.
 const EVENTS: usize = 5;
@@ -36,7 +36,7 @@ struct Part {
     entries: Vec<Vec<String>>,
     /// How many entries are shown.
     shown: usize,
-    /// How many entries stay: the gates that do not pass, which are the first.
+    /// The minimum number of entries. Gates that do not pass come first and always stay.
     least: usize,
 }
 
@@ -50,12 +50,12 @@ impl Part {
         lines + usize::from(shown < self.entries.len())
     }
 
-    /// Returns the most entries that need fewer lines than now; `None`: hiding entries saves no line.
+    /// Returns the maximum number of entries that need fewer lines than now; `None` if hiding entries saves no line.
     fn fewer(&self) -> Option<usize> {
         (self.least..self.shown).rev().find(|shown| self.height_with(*shown) < self.height())
     }
 
-    /// Ends the longest entry one line earlier; `false` if each has one line.
+    /// Removes the last line of the longest entry. Returns `false` if each entry has only one line.
     fn clip(&mut self, dots: &str) -> bool {
         let longest = self.entries.iter_mut().take(self.shown).filter(|lines| lines.len() > 1);
         let Some(longest) = longest.max_by_key(|lines| lines.len()) else { return false };
@@ -66,7 +66,7 @@ impl Part {
         true
     }
 
-    /// Returns the section; the last line of a shortened one counts the entries that are missing.
+    /// Returns the section. If entries are hidden, the last line says how many.
     fn section(&self, style: &Style) -> Section {
         let more = self.entries.len() - self.shown;
         let more = (more > 0).then(|| style.paint(Tone::Faint, &format!("and {more} more")));
@@ -83,7 +83,8 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Takes the lines above the steps, and the sections below them, which it wraps to the screen.
+    /// Creates the layout from the lines above the steps and the sections below the steps. Wraps the sections to the
+    /// screen.
     pub(super) fn new(head: Vec<String>, below: &[Section], view: &RunView, screen: Screen, style: &'a Style) -> Self {
         let width = screen.width.saturating_sub(HEADINGS);
         let open = view.gates.iter().filter(|gate| gate.is_open()).count();
@@ -109,7 +110,8 @@ impl<'a> Parts<'a> {
         self.head.len() + self.below.iter().map(Part::height).sum::<usize>()
     }
 
-    /// Takes entries from the longest section, from the waits last; `false` if that saves no line.
+    /// Hides entries of the longest section, and of the waits only if no other section can be shortened. Returns
+    /// `false` if that saves no line.
     fn shorten(&mut self) -> bool {
         let can = self.below.iter_mut().filter(|part| !WHOLE.contains(&part.heading));
         let can = can.filter_map(|part| Some((part.fewer()?, part)));
@@ -117,14 +119,15 @@ impl<'a> Parts<'a> {
         longest.map(|(fewer, part)| part.shown = fewer).is_some()
     }
 
-    /// Leaves a section out; `false` if there is none to leave out.
+    /// Removes the section [`NEEDLESS`]. Returns `false` if it is not there.
     fn omit(&mut self) -> bool {
         let before = self.below.len();
         self.below.retain(|part| part.heading != NEEDLESS);
         self.below.len() < before
     }
 
-    /// Takes a line from the longest entry of the highest section that has one; `false` if none has.
+    /// Removes a line from the longest entry of the section with the most lines. Returns `false` if every entry has
+    /// only one line.
     fn clip(&mut self) -> bool {
         let dots = self.style.mark(" …", " ...");
         let mut can: Vec<_> = self.below.iter_mut().filter(|part| !WHOLE.contains(&part.heading)).collect();
@@ -133,13 +136,13 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Returns all sections, none wider than the screen, and no more lines than it has rows if the sections that always
-/// stay have room.
+/// Returns the lines of all sections. No line is wider than the screen. The lines fit into the rows of the screen, if
+/// the sections that always stay fit.
 pub(super) fn fitted(below: &[Section], view: &RunView, screen: Screen, style: &Style) -> Vec<String> {
     truncated(Parts::new(Vec::new(), below, view, screen, style).lay_out(|_| Vec::new()), screen, style)
 }
 
-/// Returns a text with at most as many lines as the screen has room for; the last one counts those that are missing.
+/// Returns a text with at most as many lines as fit on the screen. If lines are missing, the last line says how many.
 pub fn cropped(text: &str, screen: Screen) -> String {
     let rows = screen.height.saturating_sub(1);
     let lines: Vec<_> = text.trim_end().lines().collect();
@@ -157,7 +160,7 @@ pub fn cropped(text: &str, screen: Screen) -> String {
     format!("{}\nand {more}; without --watch all are shown", shown.join("\n"))
 }
 
-/// Cuts what cannot be wrapped, such as a long name, at the edge of the screen.
+/// Truncates lines that cannot be wrapped, such as a long name, at the edge of the screen.
 pub(super) fn truncated(lines: Vec<String>, screen: Screen, style: &Style) -> Vec<String> {
     let dots = style.mark("…", "...");
     lines.iter().map(|line| console::truncate_str(line, screen.width, dots).into_owned()).collect()

@@ -114,7 +114,7 @@ pub fn until_bake() -> Vec<(i64, Event)> {
     events
 }
 
-/// The plan of the fixtures with what else decides: metric gates, hooks, notifications and hours.
+/// Returns the plan of the fixture, with metric gates, hooks, notifications and hours.
 pub fn rich_plan() -> Plan {
     let read = |text: &str| crate::plan::lint("plan.yaml", text.as_bytes()).unwrap();
     let mut plan = fixture::plan();
@@ -126,7 +126,7 @@ pub fn rich_plan() -> Plan {
     plan
 }
 
-/// Five gates in the order of a plan: passing, holding, passing, holding, failing.
+/// Returns five gates in the order of a plan: passing, holding, passing, holding, failing.
 pub fn five_gates() -> Vec<GateView> {
     let gate = |name: &str, verdict, why: &str| GateView {
         gate: name.into(),
@@ -146,12 +146,12 @@ pub fn five_gates() -> Vec<GateView> {
     ]
 }
 
-/// Without colors, for a terminal with this many columns.
+/// Returns a style without colors, for a terminal with this many columns.
 pub fn screen(columns: usize) -> Style {
     Style { width: Some(columns), ..Style::plain() }
 }
 
-/// The text has no line beyond the width, except commands to copy, and breaks no word.
+/// Asserts that no line of a text is wider than the terminal, except commands to copy, and that no word is broken.
 pub fn assert_fits(text: &str, columns: usize) {
     let copied = |line: &str| ["cutover ", "kubectl ", "aws "].iter().any(|program| line.contains(program));
     for line in text.lines().filter(|line| !copied(line)) {

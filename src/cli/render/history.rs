@@ -99,7 +99,7 @@ mod tests {
         assert!(lines[2].ends_with("  rolled back on request") && lines[3].ends_with("  completed"), "{lines:?}");
     }
 
-    /// Tests a bug: the table broke in the middle of a word.
+    /// Regression test: the table broke in the middle of a word.
     #[test]
     fn a_narrow_terminal_has_the_load_balancers_below_the_run() {
         let mut run = RunSummary::of("boxoffice-20260301-140200-k3f9", &records(until_bake()));
@@ -112,7 +112,7 @@ mod tests {
         assert!(narrow.contains("\n  LOAD BALANCERS\n") && narrow.ends_with("\n  alpha"), "{narrow}");
     }
 
-    /// Tests a bug: at 80 columns the result broke in the middle of a word, and no time had a zone.
+    /// Regression test: at 80 columns the result broke in the middle of a word, and no time had a zone.
     #[test]
     fn a_result_that_does_not_fit_is_below_its_run() {
         let records = records(until_bake());

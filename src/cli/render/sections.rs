@@ -30,7 +30,7 @@ const NAMED_DRIFTED_ROUTES: usize = 6;
 /// Columns of the headings.
 const HEADING: usize = 10;
 
-/// The guard of a run that ended at the shares of an earlier step.
+/// Returns the text about the guard of a run that ended at the shares of an earlier step.
 pub(super) fn kept_share(view: &RunView) -> String {
     let shares = view.traffic.first().map_or(&[][..], |split| &split.shares);
     let kept: Vec<_> = shares.iter().skip(1).map(|(c, share)| format!("{c} keeps {} %", percent(*share))).collect();
@@ -73,7 +73,7 @@ pub(super) fn wrap_line(heading: &str, line: &str, room: Option<usize>) -> Vec<S
     wrap_below(line, room).iter().flat_map(|line| line.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// Formats sections: the headings in one column, and the lines beside their heading.
+/// Formats sections in two columns: headings on the left, lines on the right.
 pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
     let rows = parts.iter().flat_map(|(heading, lines)| {
         let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
@@ -150,7 +150,7 @@ fn is_bind(view: &RunView) -> bool {
     label.is_some_and(|label| label == "bind" || label.ends_with(" (bind)"))
 }
 
-/// Returns whether the bake of the current step goes on. Without waits, as in `status`, its end is unknown.
+/// Returns whether the current step still bakes. Without waits, as in `status`, its end is unknown.
 fn is_baking(view: &RunView) -> bool {
     let over = |wait: &Wait| wait.reason == WaitReason::Bake && wait.until.is_some_and(|until| until <= view.now);
     !view.waits.iter().any(over)
@@ -202,7 +202,8 @@ pub(super) fn put_back(view: &RunView, style: &Style) -> Vec<String> {
     view.put_back.iter().map(|back| style.paint(Tone::Bad, &text(back))).collect()
 }
 
-/// The metric gates of an unfinished run with their verdicts: failing, holding, passing.
+/// Returns a line for each metric gate with its verdict: first the gates that fail, then the other gates in force that
+/// do not pass, then all other gates.
 pub(super) fn gates(view: &RunView, style: &Style) -> Vec<String> {
     let mut gates: Vec<_> = view.gates.iter().collect();
     gates.sort_by_key(|gate| (!gate.is_open(), gate.verdict != Some(GateResult::Fail)));
@@ -220,7 +221,8 @@ fn gate_line(gate: &GateView, style: &Style) -> String {
     format!("{}{dry}  {}", gate.gate, style.paint(tone, &gate.words()))
 }
 
-/// The commands and hooks that have started; the dashboard shows those that run or failed.
+/// Returns a line for each command and hook that has started. Without `all` (the dashboard), only for those that are
+/// running or failed.
 fn hooks(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let line = |hook: &HookView| {
         let why = hook.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
@@ -230,7 +232,7 @@ fn hooks(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     view.hooks.iter().filter(|hook| all || hook.state != "succeeded").map(line).collect()
 }
 
-/// The targets of notifications in one line.
+/// Returns one line with the targets of the notifications.
 fn notifications(view: &RunView) -> Vec<String> {
     if view.notifications.is_empty() || view.outcome.is_some() {
         return Vec::new();
@@ -238,7 +240,8 @@ fn notifications(view: &RunView) -> Vec<String> {
     vec![view.notifications.join(", ")]
 }
 
-/// What the hours hold, unless the wait reasons say it; and that an operator ignores them.
+/// Returns how the plan's hours delay the next step, if no wait reason says it, and whether an operator ignores the
+/// hours.
 fn hours(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let waits = view.waits.iter().any(|wait| wait.reason == WaitReason::Window);
     let next = view.hours.iter().filter(|_| all && !waits).cloned();
@@ -256,7 +259,7 @@ fn waits(view: &RunView, style: &Style) -> Vec<String> {
         .waits
         .iter()
         .filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
-    // The gates have lines of their own, with their numbers.
+    // The gates have separate lines, with their numbers.
     let (gates, others): (Vec<&Wait>, Vec<&Wait>) =
         waits.partition(|w| w.reason == WaitReason::MetricGate && gate_of(w, view).is_some());
     let names: Vec<_> = gates.iter().filter_map(|w| gate_of(w, view)).collect();
@@ -267,7 +270,7 @@ fn waits(view: &RunView, style: &Style) -> Vec<String> {
     others.into_iter().map(|w| with_remaining_time(view, w, style)).chain(gates).collect()
 }
 
-/// Returns the gate that a wait is about, if the gate has a line of its own.
+/// Returns the gate that a wait is about, if the gate has a separate line.
 fn gate_of<'a>(wait: &Wait, view: &'a RunView) -> Option<&'a str> {
     let about =
         |name: &&str| wait.message.strip_prefix("gate ").is_some_and(|rest| rest.starts_with(&format!("{name} ")));
@@ -339,7 +342,7 @@ pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     lines
 }
 
-/// Routes that the same happened to, in the order of their first route.
+/// Groups routes with the same change, in the order of the first route of each group.
 fn equal_drift(drift: &[DriftView]) -> Vec<(&DriftView, Vec<&str>)> {
     let mut groups: Vec<(&DriftView, Vec<&str>)> = Vec::new();
     for one in drift {
@@ -367,7 +370,8 @@ fn new_rules(view: &RunView, style: &Style) -> Vec<String> {
     view.new_rules.iter().map(line).chain(view.not_moved.iter().map(unread)).collect()
 }
 
-/// Returns a line for each group; of many groups one for each group that needs attention, and one for each cluster.
+/// Returns a line for each group. If there are many groups, returns a line for each group that needs attention, and a
+/// line for each cluster.
 fn health(view: &RunView, style: &Style) -> Vec<String> {
     if view.health.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
         return Vec::new();

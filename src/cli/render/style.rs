@@ -26,7 +26,7 @@ pub struct Style {
     pub unicode: bool,
     /// The time zone in which times are shown.
     pub zone: TimeZone,
-    /// Columns of the terminal; `None`: not a terminal, so no line is wrapped.
+    /// Columns of the terminal; `None` if the output is not a terminal, so that no line is wrapped.
     pub width: Option<usize>,
 }
 

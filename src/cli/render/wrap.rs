@@ -6,9 +6,10 @@ use console::measure_text_width;
 /// Programs whose command lines a person copies.
 const PROGRAMS: [&str; 5] = ["cutover", "kubectl", "aws", "export", "sh"];
 
-/// The lines of a text with at most `width` columns each; `None`: as they are. A line that begins with a space (a
-/// snippet) stays whole. So does a command (a line, or after a colon or two spaces) that has room on a line, except for
-/// its comment, and text between backticks.
+/// Returns the lines of a text, each with at most `width` columns. With `None`, the lines are not changed. A line that
+/// begins with a space (a snippet) is not wrapped. A command (a line, or a text after a colon or two spaces) that fits
+/// on a line is not wrapped either, except that its comment may move to the next line. Text between backticks is not
+/// wrapped.
 pub fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else { return text.lines().map(str::to_owned).collect() };
     text.lines()
@@ -16,8 +17,8 @@ pub fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
         .collect()
 }
 
-/// [`wrap`], but with further lines below their beginning, also of lines that begin with spaces: for messages without
-/// snippets.
+/// Wraps like [`wrap`], but indents further lines to the start of their text, and also wraps lines that begin with
+/// spaces. For messages without snippets.
 pub fn wrap_below(text: &str, width: Option<usize>) -> Vec<String> {
     let below = |line: &str| {
         let words = line.trim_start();
@@ -27,7 +28,7 @@ pub fn wrap_below(text: &str, width: Option<usize>) -> Vec<String> {
     text.lines().map(below).collect()
 }
 
-/// A text after a head such as a time or a code; further lines are indented.
+/// Returns a text after a head, such as a time or a code. Further lines are indented.
 pub fn hang(head: &str, indent: usize, text: &str, width: Option<usize>) -> String {
     let room = width.map(|columns| columns.saturating_sub(indent));
     let (first, more) = text.split_once('\n').map_or((text, None), |(first, more)| (first, Some(more)));
@@ -44,7 +45,7 @@ fn is_snippet(line: &str) -> bool {
     plain.starts_with(' ') || PROGRAMS.iter().any(|program| plain.split(' ').next() == Some(program))
 }
 
-/// A command that is too wide has its comment on the next line.
+/// Returns the lines of a command. If the command and its comment are too wide, the comment is on the next line.
 pub(super) fn without_comment(line: &str, width: usize) -> Vec<String> {
     match line.split_once("   # ") {
         Some((command, comment)) if measure_text_width(line) > width => {
@@ -54,9 +55,9 @@ pub(super) fn without_comment(line: &str, width: usize) -> Vec<String> {
     }
 }
 
-/// A command in lines that a shell joins again, if it is wider than `width`. It is broken only at spaces outside of
-/// quotes, so that a long name may still be wider. Its comment is on the next line: a comment that is broken would be
-/// part of the command.
+/// Breaks a command that is wider than `width` into lines that a shell joins again. Breaks only at spaces outside of
+/// quotes, so a line with a long name may still be wider. The comment of the command must be on the next line: the rest
+/// of a broken comment would be part of the command.
 fn command_lines(command: &str, width: usize) -> Vec<String> {
     let is_command = PROGRAMS.iter().any(|program| command.split(' ').next() == Some(program));
     if measure_text_width(command) <= width || !is_command || command.contains("<<") {
@@ -92,7 +93,7 @@ fn command_lines(command: &str, width: usize) -> Vec<String> {
 /// The further lines of a command.
 const COMMAND_INDENT: &str = "  ";
 
-/// The words of a command; one with quotes may contain spaces.
+/// Returns the words of a command. A word with quotes may contain spaces.
 fn shell_words(command: &str) -> Vec<&str> {
     let (mut words, mut begin, mut quote) = (Vec::new(), 0, None);
     for (at, c) in command.char_indices() {
@@ -111,7 +112,7 @@ fn shell_words(command: &str) -> Vec<&str> {
     words
 }
 
-/// Wraps one line; `taken` columns of the first line are taken already.
+/// Wraps one line. The first `taken` columns of the first line are already used.
 fn wrapped(line: &str, taken: usize, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for (space, part) in parts(line) {
@@ -129,8 +130,8 @@ fn wrapped(line: &str, taken: usize, width: usize) -> Vec<String> {
     lines.iter().flat_map(|line| command_lines(line, width)).collect()
 }
 
-/// The words of a line, each with the spaces before it. A command after a colon or two spaces is one word, up to a
-/// semicolon, and text between backticks is.
+/// Returns the words of a line, each with the spaces before it. A command after a colon or two spaces counts as one
+/// word, up to a semicolon. Text between backticks also counts as one word.
 fn parts(line: &str) -> Vec<(&str, &str)> {
     let mut all = Vec::new();
     let (mut rest, mut after_colon) = (line, false);
@@ -150,7 +151,7 @@ fn parts(line: &str) -> Vec<(&str, &str)> {
     }
 }
 
-/// The end of the first word: a space that is not between backticks, nor before a percent sign.
+/// Returns the end of the first word: a space that is neither between backticks nor before a percent sign.
 fn end_of_word(text: &str) -> Option<usize> {
     let mut quoted = false;
     let closed = text.matches('`').count().is_multiple_of(2);

@@ -49,7 +49,7 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let machine = machine_facts(&plan, &HookRunner::in_folder(Folder::of(&plan)));
     let mut findings = preflight::notes(&plan);
-    // The check of a file may run anywhere, so what the machine lacks does not refuse.
+    // The check of a file may run on any machine, so a missing program is only a warning.
     findings.extend(machine_findings(&plan, &machine).into_iter().map(|finding| finding.lowered(Severity::Warning)));
     let report = CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now());
     Ok(print_report(global, &report, args.verbose))
@@ -66,7 +66,7 @@ pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
 /// The maximum time to search for the runs of the plan.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The earlier runs of a plan, as far as they decide whether a run may start.
+/// The earlier runs of a plan that determine whether a run may start.
 #[derive(Default)]
 struct EarlierRuns {
     all: Vec<RunSummary>,
@@ -82,8 +82,8 @@ impl EarlierRuns {
     }
 }
 
-/// Searches for the runs of the plan. A store that cannot be read has none: `check` also runs on machines without
-/// access to it.
+/// Searches for the runs of the plan. If the store cannot be read, returns none, because `check` also runs on machines
+/// without access to the store.
 async fn earlier_runs(global: &Global, plan: &Plan) -> EarlierRuns {
     let search = async {
         let store = state_store::open_for_plan(&global.state_options(), plan).await.ok()?;

@@ -202,7 +202,7 @@ mod tests {
     use crate::domain::fixture;
     use crate::port::store::RunSummary;
 
-    /// Tests a bug: the conditions broke in the middle of a word.
+    /// Regression test: the conditions broke in the middle of a word.
     #[test]
     fn a_condition_is_wrapped_at_words() {
         let message = "the deregistration delay of the old target groups (deregistration 5m) has not passed".to_owned();
@@ -213,7 +213,7 @@ mod tests {
         assert!(text.contains("\n  (deregistration 5m) has not passed"), "{text}");
     }
 
-    /// Tests a bug: while the quiet time is not over, `finalize` said neither when it is nor what to type then.
+    /// Regression test: while the quiet time is not over, `finalize` said neither when it is nor what to type then.
     #[test]
     fn the_last_line_says_when_the_old_cluster_can_be_retired_and_with_which_command() {
         let run = RunSummary::of("alpha-1", &[]);

@@ -100,7 +100,7 @@ fn access(text: Option<&str>) -> ClusterAccess {
 mod tests {
     use super::*;
 
-    /// Tests a bug: a misspelt EKS name was an internal error (exit 1) and blamed `--from`.
+    /// Regression test: a misspelled EKS name was an internal error (exit 1) and blamed `--from`.
     #[test]
     fn a_misspelt_cluster_is_an_error_of_the_command_line() {
         let failure = |why| {

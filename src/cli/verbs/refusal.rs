@@ -1,4 +1,5 @@
-//! The refusals of requests that would change nothing: what the run does now, and the commands that do something.
+//! Refuses requests that would change nothing. The failure says what the run does now, and which commands have an
+//! effect.
 
 use jiff::Timestamp;
 
@@ -42,7 +43,7 @@ fn idle(state: &State, holder: &LockOwner) -> Option<String> {
     (!state.raises_stopped()).then(|| format!("the run is neither paused nor frozen; {who} is driving it"))
 }
 
-/// Returns the run as its journal and its process leave it, and its state in words.
+/// Returns the view of the run, from its journal and the heartbeat of its process, and its state as text.
 async fn now(store: &dyn Store, found: &StoredRun, state: &State) -> (RunView, String) {
     let now = Timestamp::now();
     let heartbeat = store.heartbeat(&found.run.id).await;
@@ -76,7 +77,8 @@ mod tests {
         }
     }
 
-    /// Tests a bug: `resume` of a run that another process drove said `received` and `resumed`, and changed nothing.
+    /// Regression test: `resume` of a run that another process drove said `received` and `resumed`, and changed
+    /// nothing.
     #[test]
     fn a_plain_resume_of_a_driven_run_is_idle_unless_the_run_is_paused() {
         let mut state = fixture::state(fixture::started(4));

@@ -40,15 +40,15 @@ impl<'a> RunQuestion<'a> {
         &self.live
     }
 
-    /// Says that someone else put the traffic back, before a question that leads forward.
+    /// Warns that someone else put the traffic back, before a question that moves the run forward.
     pub fn warn_if_put_back(&self) {
         if is_put_back(self.state, Some(&self.live)) {
             term::print_error(&format!("{PUT_BACK}\nto end the run instead: cutover rollback {}", self.state.run));
         }
     }
 
-    /// Returns the question of `resume` and `step`. `hours`: what `--ignore-hours` adds. `after`: the state of the run
-    /// after the request.
+    /// Returns the question of `resume` and `step`. `hours` is the text that `--ignore-hours` adds. `after` is the
+    /// state of the run after the request.
     pub fn resume(&self, mode: ResumeMode, hours: &str, after: &State) -> String {
         let run = &self.state.run;
         let new = if mode.include_new { ", also move the new rules" } else { "" };
@@ -86,7 +86,8 @@ impl<'a> RunQuestion<'a> {
         }
     }
 
-    /// Says which share stays on the new cluster without a guard after the end of the run; empty if none does.
+    /// Returns a text with the share that stays on the new cluster without a guard after the end of the run; empty if
+    /// no share stays there.
     fn left_share(&self, then: impl Fn(&Route) -> Option<ByCluster>) -> String {
         let to = &self.state.started.to;
         let share = |shares: &ByCluster| shares.get(to).copied().unwrap_or(0.0);
@@ -103,8 +104,8 @@ impl<'a> RunQuestion<'a> {
     }
 
     /// Returns the sentences about the next step that moves shares, with a space before them: ` Step 5 (half) then
-    /// moves 36 routes of …`, and what the run still waits for before that; empty if no step moves shares any more.
-    /// `after`: the state of the run after the request.
+    /// moves 36 routes of …`, and what the run still waits for before that; empty if no later step moves shares.
+    /// `after` is the state of the run after the request.
     pub fn then(&self, before: impl Fn(&Route) -> ByCluster, after: &State) -> String {
         let mut from = self.state.step;
         if matches!(self.state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished) {
@@ -123,7 +124,7 @@ impl<'a> RunQuestion<'a> {
         String::new()
     }
 
-    /// The live shares of a route; those of the journal if it cannot be read.
+    /// Returns the live shares of a route, or the shares in the journal if the route cannot be read.
     pub fn now(&self, route: &Route) -> ByCluster {
         desired_split::shares_of(route, self.live_split(route))
     }
@@ -134,8 +135,8 @@ impl<'a> RunQuestion<'a> {
         split.unwrap_or(route.split())
     }
 
-    /// Names the groups outside the plan whose share the shares of the run change, such as ` and shop-default (23 % →
-    /// 0 % of all requests)`.
+    /// Returns a text with the groups outside the plan whose share changes, because the run writes its shares again,
+    /// such as ` and shop-default (23 % → 0 % of all requests)`.
     fn outside_moves(&self) -> String {
         let mut groups: BTreeMap<String, (f64, f64)> = BTreeMap::new();
         for route in self.state.routes.values().filter(|route| !route.is_deleted()) {
@@ -208,8 +209,8 @@ mod tests {
         (StoredRun { run, records: Vec::new().into(), plan: fixture::plan() }, state, live)
     }
 
-    /// Tests a bug: the questions of `resume` named no target group and no share, and neither said that the traffic of
-    /// an emergency rollback moves again.
+    /// Regression test: the questions of `resume` named no target group and no share, and neither said that the traffic
+    /// of an emergency rollback moves again.
     #[test]
     fn questions_name_what_moves_now_and_what_moves_next() {
         let (found, state, live) = put_back();
@@ -230,7 +231,7 @@ mod tests {
         );
     }
 
-    /// Tests a bug: only after the answer did `abort --to-step` say that a share stays without a guard.
+    /// Regression test: only after the answer did `abort --to-step` say that a share stays without a guard.
     #[test]
     fn the_question_of_abort_says_that_a_share_stays_without_a_guard() {
         let (mut found, mut state, live) = put_back();
@@ -249,7 +250,7 @@ mod tests {
         );
     }
 
-    /// Tests a bug: the question of `--reassert` did not name a third group whose requests it takes away.
+    /// Regression test: the question of `--reassert` did not name a third group whose requests it takes away.
     #[test]
     fn the_question_of_reassert_names_groups_outside_the_plan() {
         let (found, state, mut live) = put_back();

@@ -186,15 +186,15 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     steer::resume(global, store, &found, mode, args.ignore_hours.clone(), options).await
 }
 
-/// What `--ignore-hours` adds to the question.
+/// Returns the text that `--ignore-hours` adds to the question.
 fn hours_question(plan: &Plan, state: &State, ignored: bool) -> String {
     let step = hours::next_bound_step(&plan.strategy, state).filter(|_| ignored);
     step.map_or_else(String::new, |step| format!(", and start step {step} outside of the plan's hours"))
 }
 
-/// Sends a request to the run, because the command itself is the confirmation. `question`: the request leads forward,
-/// so it first shows the live shares and the verdicts of the metric gates, and asks on a terminal (unless `yes`) if
-/// something speaks against it.
+/// Sends a request to the run without a question, because the command itself is the confirmation. With `question`, the
+/// request moves the run forward: the live shares and the verdicts of the metric gates are shown first. On a terminal,
+/// without `yes`, the operator is then asked if something speaks against the request.
 async fn send(
     global: &Global,
     named: &RunArg,
@@ -243,7 +243,8 @@ async fn confirm_verdicts(
     confirm(!is_asked, &format!("{question}, although {}?{then}", doubts.join(", and ")), UNCHANGED_MESSAGE)
 }
 
-/// Says which approvals a promotion skips, without an approver in the journal; `None`: it skips none.
+/// Returns a text with the approvals that a promotion skips. The journal then has no approver for them. `None` if it
+/// skips none.
 fn skipped_approvals(plan: &Plan, state: &State, request: &Request) -> Option<String> {
     let Request::Promote { full, .. } = request else { return None };
     let asks = |step: &&Step| matches!(step.kind, StepKind::Approval(Some(_)));
@@ -257,11 +258,11 @@ fn skipped_approvals(plan: &Plan, state: &State, request: &Request) -> Option<St
     }
 }
 
-/// Shows what an operator needs before a question that leads forward: the step, the live shares, the verdicts of the
-/// gates, and whether the hours hold the next raise.
+/// Shows the facts that an operator needs before a question that moves the run forward: the step, the live shares, the
+/// verdicts of the gates, and whether the next raise must wait for the hours.
 fn show_verdicts(global: &Global, found: &StoredRun, state: &State, live: &RunQuestion<'_>) -> RunView {
     let now = Timestamp::now();
-    // The gates are those of the journal: this process has not asked their sources.
+    // The verdicts are those of the journal, because this process has not queried the sources of the gates.
     let gates = RunView::of(&found.plan, state, None, &[], now).gates;
     let view = RunView { gates, ..RunView::of(&found.plan, state, Some(live.live()), &[], now) };
     term::print_error(&status::approval_lines(&view, &term::style_err(global.color)).join("\n"));
@@ -289,7 +290,7 @@ mod tests {
     use super::*;
     use crate::domain::fixture;
 
-    /// Tests a bug: `promote` ended an approval, and its question did not say so.
+    /// Regression test: `promote` ended an approval, and its question did not say so.
     #[test]
     fn promote_says_which_approvals_it_skips() {
         let (mut plan, mut state) = (fixture::plan(), fixture::state(fixture::started(4)));

@@ -1,9 +1,9 @@
-//! What the rules of the comparison use.
+//! The input of the rules of the comparison. Do not add rules.
 
 use super::facts::ClusterFacts;
 use super::pair::{Pairs, PodIndex};
 
-/// What the rules compare.
+/// The facts that the rules compare.
 pub struct Context<'a> {
     /// The cluster that loses traffic.
     pub from: &'a ClusterFacts,

@@ -215,7 +215,7 @@ pub enum DryRun {
     Refused(String),
 }
 
-/// An object of the old cluster, as it is sent to the new one.
+/// An object of the old cluster, in the form in which it is sent to the new cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// The kind.
@@ -250,16 +250,16 @@ pub struct ClusterFacts {
     pub version: Fact<String>,
     /// The API groups with their versions that the cluster serves, such as `apps/v1`.
     pub served: Fact<BTreeSet<String>>,
-    /// The number of keys of each Secret that the plan's workloads reference, by namespace and name; `None`: the Secret
-    /// does not exist.
+    /// The number of keys of each Secret that the plan's workloads reference, by namespace and name; `None` if the
+    /// Secret does not exist.
     pub secrets: BTreeMap<(String, String), Fact<Option<u64>>>,
     /// The objects of each kind.
     pub objects: BTreeMap<Kind, Fact<Vec<Object>>>,
     /// Texts that name this cluster: its name in EKS, its endpoint, its OIDC issuer. They differ between clusters.
     pub own_names: Vec<String>,
-    /// What AWS knows of the cluster; `None`: it is not an EKS cluster.
+    /// The facts that AWS has about the cluster; `None` if it is not an EKS cluster.
     pub platform: Option<PlatformFacts>,
-    /// The results of the dry-runs. Only the new cluster has some.
+    /// The results of the dry-runs; empty for the old cluster.
     pub dry_runs: Vec<(Candidate, Fact<DryRun>)>,
 }
 

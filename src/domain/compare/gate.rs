@@ -1,5 +1,5 @@
-//! Judges a comparison for the compare gate: may the share of the new cluster rise? Decisions about the run are in
-//! `decide`.
+//! Judges for the compare gate whether a comparison allows a raise of the new cluster's share. Decisions about the run
+//! are in `decide`.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn findings(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding>
     findings
 }
 
-/// Returns the findings and the verdict of the gate about two clusters. `earlier`: the last verdict of the run.
+/// Returns the findings and the verdict of the gate about two clusters. `earlier` is the last verdict of the run.
 pub fn judge(
     plan: &Plan,
     from: &ClusterFacts,
@@ -46,7 +46,7 @@ pub fn not_compared(why: &str, earlier: Option<&Comparison>) -> Comparison {
     Comparison { held: vec![why.to_owned()], unknown, ..Comparison::default() }
 }
 
-/// Returns the verdict of findings. `unknown`: the facts that could not be read, each with the reason.
+/// Returns the verdict of findings. `unknown` has the facts that could not be read, each with the reason.
 fn of(findings: &[Finding], unknown: &[(String, Unreadable)], earlier: Option<&Comparison>) -> Comparison {
     let number = |fits: &dyn Fn(&Finding) -> bool| findings.iter().filter(|finding| fits(finding)).count();
     let is_ignored = |name: &str| {
@@ -121,8 +121,8 @@ mod tests {
         assert_eq!((free.errors, free.warnings, free.accepted), (0, 1, 1));
     }
 
-    /// A permission that is missing from the start passes. What could be read and now cannot holds, until it can be read
-    /// again.
+    /// A fact whose permission is missing from the start holds no raise. A fact that was read before and is now
+    /// unreadable holds the raise until the fact can be read again.
     #[test]
     fn a_lost_fact_holds_and_a_missing_permission_passes() {
         let denied = |name: &str| (name.to_owned(), Unreadable::Denied("forbidden".to_owned()));
@@ -135,7 +135,7 @@ mod tests {
         let still = of(&[], &[denied("b: list nodes"), denied("b: list pods")], Some(&lost));
         assert_eq!(still, lost, "a second comparison must not forget what could be read");
         assert!(of(&[], &[denied("b: list nodes")], Some(&still)).allows_raises());
-        // What could be read in between was not missing.
+        // The second comparison could read the fact, so the third one must hold.
         let known = of(&[], &[], Some(&first));
         assert!(!of(&[], &[denied("b: list nodes")], Some(&known)).allows_raises());
     }

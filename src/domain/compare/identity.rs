@@ -64,7 +64,7 @@ fn accounts<'a>(context: &Context<'a>) -> Vec<Account<'a>> {
     found
 }
 
-/// Judges whether the role of a service account in the new cluster can be assumed; `None`: that is unknown.
+/// Judges whether the role of a service account in the new cluster can be assumed; `None` if this is unknown.
 fn judge(to: &ClusterFacts, account: &Object) -> Option<(String, Option<Trust>)> {
     let (role, platform) = (role(account)?, to.platform.as_ref()?);
     let policy = platform.roles.get(role)?.as_ref().ok()?;

@@ -1,7 +1,7 @@
-//! Compares two clusters: is the new cluster fit to take over what the plan moves? The rules are pure functions over
-//! [`ClusterFacts`], with one file per group. Do not read resources here.
+//! Compares two clusters, to find out whether the new cluster is fit to take over the workloads of the plan. The rules
+//! are pure functions over [`ClusterFacts`], with one file per group. Do not read resources here.
 //!
-//! A rule says nothing about what it cannot know: unknown facts are findings of `unknown` alone.
+//! A rule ignores facts that are unknown. Only `unknown` reports them.
 
 mod addons;
 mod context;

@@ -1,5 +1,5 @@
-//! Removes from values what differs between any two clusters: defaults that the API server adds, the names and endpoints
-//! of the clusters, injected sidecars, and hashes in generated names.
+//! Removes from values the parts that differ between any two clusters: defaults that the API server adds, the names and
+//! endpoints of the clusters, injected sidecars, and hashes in generated names.
 
 use serde_json::{Map, Value};
 
@@ -8,8 +8,8 @@ use super::facts::ClusterFacts;
 /// Containers that an admission webhook or an agent injects. Their configuration differs between clusters.
 const SIDECARS: &[&str] = &["istio-proxy", "istio-init", "istio-validation", "linkerd-proxy", "linkerd-init"];
 
-/// The fields that the API server fills with a default, with this default.
-/// Source: the API reference of Kubernetes (core/v1: Container, Probe, Volume, PodSpec, Service).
+/// Returns the default that the API server sets for a field; `None` if it sets no default. Source: the API reference of
+/// Kubernetes (core/v1: Container, Probe, Volume, PodSpec, Service).
 fn default_of(key: &str) -> Option<Value> {
     Some(match key {
         "timeoutSeconds" | "successThreshold" => 1.into(),

@@ -91,7 +91,7 @@ fn behind<'a>(cluster: &'a ClusterFacts, service: &Object) -> Vec<(Kind, &'a Obj
     owners.filter(|(_, object)| fits(object)).collect()
 }
 
-/// The pods of a cluster by namespace and label, so that the pods of an object are found without a look at all pods.
+/// The pods of a cluster by namespace and label, so that the pods of an object can be found without reading all pods.
 pub struct PodIndex<'a>(BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a Object>>);
 
 impl<'a> PodIndex<'a> {
@@ -119,7 +119,7 @@ impl<'a> PodIndex<'a> {
     }
 }
 
-/// Returns the containers of a pod template, the initial ones first.
+/// Returns the containers of a pod template, init containers first.
 pub fn containers(owner: &Object) -> impl Iterator<Item = &Value> {
     owner.list("/spec/template/spec/initContainers").iter().chain(owner.list("/spec/template/spec/containers"))
 }

@@ -19,7 +19,7 @@ pub struct Unread {
 /// A fact of AWS, or the reason why it is unknown.
 pub type AwsFact<T> = Result<T, Unread>;
 
-/// What AWS knows of an EKS cluster. A fact that no rule needs of this cluster is empty.
+/// The facts that AWS has about an EKS cluster. A fact is empty if no rule needs it for this cluster.
 #[derive(Debug, Clone)]
 pub struct PlatformFacts {
     /// When the facts were read.
@@ -30,7 +30,7 @@ pub struct PlatformFacts {
     pub addon_names: AwsFact<BTreeSet<String>>,
     /// The add-ons. Only the new cluster's are read.
     pub addons: AwsFact<Vec<Addon>>,
-    /// The versions of each add-on that EKS offers for the Kubernetes version of the cluster; empty: EKS offers none.
+    /// The versions of each add-on that EKS offers for the Kubernetes version of the cluster; empty if EKS offers none.
     /// Only the new cluster's are read.
     pub addon_versions: AwsFact<BTreeMap<String, BTreeSet<String>>>,
     /// The deprecated APIs that clients still call. Only the old cluster's are read: a new one has no history.
@@ -39,8 +39,8 @@ pub struct PlatformFacts {
     pub support: AwsFact<Option<Support>>,
     /// The namespaces and names of the service accounts with a Pod Identity association.
     pub pod_identities: AwsFact<BTreeSet<(String, String)>>,
-    /// The trust policy of each role that a service account of the plan's workloads names, by the ARN; `None`: the role
-    /// does not exist. Only the new cluster's are read.
+    /// The trust policy of each role that a service account of the plan's workloads names, by the ARN; `None` if the
+    /// role does not exist. Only the new cluster's are read.
     pub roles: BTreeMap<String, AwsFact<Option<Value>>>,
     /// The subnets of the cluster. Only the new cluster's are read.
     pub subnets: AwsFact<Vec<Subnet>>,
@@ -121,7 +121,7 @@ pub struct Subnet {
 }
 
 impl PlatformFacts {
-    /// Returns facts of which each is known and empty.
+    /// Returns facts that are all known and empty.
     pub fn empty(read_at: Timestamp) -> Self {
         Self {
             read_at,

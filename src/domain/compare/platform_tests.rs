@@ -244,7 +244,7 @@ fn what_is_fine_in_another_way_is_no_difference() {
     }
 }
 
-/// A cluster that is not in EKS has no facts of AWS, and no rule about AWS speaks.
+/// A cluster that is not in EKS has no facts of AWS, so no rule about AWS has a finding.
 #[test]
 fn cluster_outside_of_eks_has_no_finding_of_aws() {
     assert_eq!(found(|_, to| to.platform = None), []);

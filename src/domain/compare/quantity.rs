@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// Returns the quantity in thousandths of its unit: `500m` is 500, `2Gi` is 2,147,483,648,000. `None`: not a quantity.
+/// Returns the quantity in thousandths of its unit: `500m` is 500, `2Gi` is 2,147,483,648,000. `None` if the text is
+/// not a quantity.
 pub fn milli(value: &Value) -> Option<i128> {
     let owned;
     let text = match value {

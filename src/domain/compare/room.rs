@@ -1,4 +1,4 @@
-//! Rules about room: do the pods for the shares to come fit into the new cluster?
+//! Rules about capacity: the pods for the next shares must fit into the new cluster.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     quotas(context, findings);
 }
 
-/// Returns what a pod requests. Initial containers run one after the other, so the largest of them counts.
+/// Returns what a pod requests. Init containers run one after the other, so only the largest counts.
 fn requests(spec: &Value) -> Amounts {
     let of = |container: &Value, resource: &str| {
         let path = |kind: &str| format!("/resources/{kind}/{resource}");

@@ -26,7 +26,7 @@ pub enum Trust {
     Trusts,
     /// The role cannot be assumed, and why.
     Refuses(String),
-    /// The policy has this condition, which is not known here.
+    /// The policy has this condition, which this build cannot evaluate.
     Unclear(String),
 }
 
@@ -37,7 +37,7 @@ enum Outcome {
     Unclear(String),
 }
 
-/// Returns whether a trust policy lets an identity assume the role.
+/// Returns whether a trust policy allows an identity to assume the role.
 pub fn trusts(policy: &Value, identity: &Identity<'_>) -> Trust {
     let mut why = None;
     let (mut allowed, mut unclear) = (false, None);
@@ -51,7 +51,8 @@ pub fn trusts(policy: &Value, identity: &Identity<'_>) -> Trust {
             Outcome::Holds => allowed = true,
             Outcome::Fails(reason) if !denies => why = why.or(Some(reason)),
             Outcome::Fails(_) => {}
-            // An unknown condition of a Deny may take the trust away, so it matters even if another statement allows.
+            // An unknown condition of a Deny may forbid the role, so it matters even if another statement allows the
+            // role.
             Outcome::Unclear(condition) if denies => return Trust::Unclear(condition),
             Outcome::Unclear(condition) => unclear = unclear.or(Some(condition)),
         }
@@ -105,7 +106,7 @@ fn conditions(all: &Value, identity: &Identity<'_>) -> Outcome {
             }
         }
     }
-    // A condition that fails decides, whatever the others say.
+    // A failed condition decides. The other conditions do not matter.
     fails.map(Outcome::Fails).or(unclear.map(Outcome::Unclear)).unwrap_or(Outcome::Holds)
 }
 

@@ -28,7 +28,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let inner = INNER_LEASES.iter().any(|prefix| object.name.starts_with(prefix));
         !inner && object.text("/spec/holderIdentity").is_some_and(|holder| !holder.is_empty())
     };
-    // A CronJob in the new cluster has not been needed yet, so its suspension stops no work.
+    // The CronJob of the new cluster has done no work yet, so its suspension stops nothing.
     let suspend = format!(
         "suspend it in {} until it is handed over: kubectl{} -n NAMESPACE patch cronjob NAME -p \
          '{{\"spec\":{{\"suspend\":true}}}}'",

@@ -74,7 +74,7 @@ fn kubelets(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.push(Finding::new(Code::CUT102, to.name.clone(), message).help(help));
 }
 
-/// Returns the tag of the image whose name ends so.
+/// Returns the tag of the image whose name ends with `name`.
 pub fn image_tag(cluster: &ClusterFacts, name: &str) -> Option<String> {
     let owners = [Kind::Deployment, Kind::DaemonSet].into_iter().flat_map(|kind| cluster.all(kind));
     let images =

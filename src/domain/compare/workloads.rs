@@ -40,7 +40,7 @@ fn last_change(context: &Context<'_>, pair: &Pair<'_>) -> String {
 
 // --- images ---
 
-/// The digests of the images that the pods of an object run, by container and architecture.
+/// Returns the digests of the images that the pods of an object run, by container and architecture.
 fn digests(
     cluster: &ClusterFacts,
     pods: &PodIndex<'_>,
@@ -167,7 +167,7 @@ fn scale(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 /// A part of the pod template that is compared as a whole.
 struct Part {
     code: Code,
-    /// What the part is called in messages.
+    /// The name of the part in messages.
     what: &'static str,
     /// The fields of each container.
     container: &'static [&'static str],
@@ -236,7 +236,7 @@ fn template(context: &Context<'_>, pair: &Pair<'_>, part: &Part, findings: &mut 
     for key in keys {
         match (old.get(key), new.get(key)) {
             (Some(a), Some(b)) if a == b => {}
-            // A container that one side lacks is a finding of its own.
+            // A container that one side lacks is a separate finding.
             _ if !key.0.is_empty() && lacks_container(pair, &key.0) => {}
             (a, b) => differences.push(difference(key, a, b, from, to)),
         }
@@ -260,8 +260,8 @@ fn lacks_container(pair: &Pair<'_>, name: &str) -> bool {
     !has(pair.from) || !has(pair.to)
 }
 
-/// Returns the compared fields of a template, by container (empty: the pod) and field. Entries of named lists have a
-/// field each.
+/// Returns the compared fields of a template, by container (empty: the pod) and field. Each entry of a named list is a
+/// separate field.
 fn values(cluster: &ClusterFacts, owner: &Object, part: &Part) -> BTreeMap<(String, String), Value> {
     let mut found = BTreeMap::new();
     let own = containers(owner).filter(|c| !text(c, "/name").is_some_and(is_sidecar));

@@ -1,5 +1,6 @@
-//! Says where the requests of a deleted rule go: to a later rule of its listener that may match them, else to the default
-//! action. Conditions are compared as text; what this build cannot compare may match.
+//! Determines where the requests of a deleted rule go: to a later rule of its listener that may match them, else to the
+//! default action. Conditions are compared as text. A condition that this build cannot compare counts as a possible
+//! match.
 
 use super::desired_split::shares_text;
 use crate::base::text::list;
@@ -7,7 +8,7 @@ use crate::domain::run::event::RouteStart;
 use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{FoundRoute, RouteContent};
 
-/// A route of the listener as it is live.
+/// Another live route of the listener.
 struct Other<'a> {
     label: &'a str,
     conditions: &'a str,
@@ -105,7 +106,7 @@ mod tests {
         assert!(!both("path /aa", "path /a") && !both("method GET", "method POST"));
     }
 
-    /// Tests a bug: no screen said what a deleted rule matched, and where its requests go.
+    /// Regression test: no screen said what a deleted rule matched, and where its requests go.
     #[test]
     fn the_requests_of_a_deleted_rule_go_to_a_later_rule_or_to_the_default_action() {
         let content = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);

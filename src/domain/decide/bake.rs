@@ -8,7 +8,7 @@ use super::context::Context;
 use crate::domain::run::event::Event;
 use crate::domain::run::state::BakeProgress;
 
-/// How often the progress of a bake is journaled, and thus the maximum progress that a crash loses.
+/// How often the progress of a bake is journalled, and thus the maximum progress that a crash loses.
 const BAKE_RECORD: Duration = Duration::from_mins(1);
 
 /// Returns the observed time of the current bake, the unobserved time since the last record, and the time of the

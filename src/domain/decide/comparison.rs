@@ -1,5 +1,5 @@
-//! The compare gate: when both clusters are read again, and which raises wait. It knows verdicts, not objects: the rules
-//! are in `domain::compare`.
+//! The compare gate: when both clusters are read again, and which raises wait. This module uses only verdicts; the
+//! rules are in `domain::compare`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Phase, Route, State};
 use crate::plan::model::{CompareGate, Plan, StepKind};
 
-/// Returns the compare gate, if it counts now: the plan has one, and the run may still raise the new cluster.
+/// Returns the compare gate, if it is in force now: the plan has one, and the run may still raise the new cluster.
 pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Option<&'a CompareGate> {
     let is_over = matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
     plan.strategy.compare.as_ref().filter(|_| !is_over && will_raise(plan, state))
@@ -56,7 +56,8 @@ fn interval(gate: &CompareGate, comparison: &Comparison) -> Duration {
     if unread { gate.every.min(RETRY) } else { gate.every }
 }
 
-/// Returns when both clusters are compared again; `None` if no process knows a comparison, or if the gate does not count.
+/// Returns when both clusters are compared again; `None` if this process has no comparison yet, or if the gate is not
+/// in force.
 pub fn next(plan: &Plan, state: &State, observed: &Observed) -> Option<Timestamp> {
     let gate = in_force(plan, state)?;
     let compared = observed.compared.as_ref()?;
@@ -95,7 +96,7 @@ pub fn unmet(c: &Context<'_>, groups: &[String]) -> Option<Wait> {
     Some(Wait { reason: WaitReason::Compare, message, until: None })
 }
 
-/// The verdict that an approver approves: `; gate compare passes`. Empty if the gate does not count.
+/// Returns the verdict that an approver sees, such as `; gate compare passes`. Empty if the gate is not in force.
 pub fn in_words(c: &Context<'_>) -> String {
     let Some(_) = in_force(c.plan, c.state) else { return String::new() };
     let word = match c.observed.compared.as_ref().map(|compared| compared.comparison.allows_raises()) {

@@ -238,8 +238,8 @@ pub fn breaks_stickiness(plan: &Plan, state: &State, route: &Route, rollback: &R
     sticky_clients(plan, state, route) && may_break_stickiness(plan, rollback)
 }
 
-/// Whether this rollback detaches groups of routes with sticky clients: if its request says so; an automatic rollback,
-/// if the plan says so.
+/// Whether this rollback detaches groups of routes with sticky clients. The request decides; for an automatic rollback,
+/// the plan decides.
 pub fn may_break_stickiness(plan: &Plan, rollback: &Rollback) -> bool {
     rollback.to_step.is_none()
         && (rollback.break_stickiness

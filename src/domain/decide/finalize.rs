@@ -357,7 +357,7 @@ mod tests {
     use super::*;
     use crate::domain::fixture;
 
-    /// Tests a bug: `finalize` counted a deleted rule as a route that is as the run left it.
+    /// Regression test: `finalize` counted a deleted rule as a route that is as the run left it.
     #[test]
     fn a_deleted_rule_is_named_and_not_counted() {
         let state = fixture::state(fixture::started(4));

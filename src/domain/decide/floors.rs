@@ -16,8 +16,8 @@ use crate::plan::model::metric::{GateCondition, MetricGate};
 /// The time from a write until its traffic is judged by the floors.
 const DELAY: Duration = Duration::from_secs(30);
 
-/// Returns the time since which the traffic counts for the floors: while the writes of a step settle on a route that
-/// has a settle time of its own. `None` at any other time.
+/// Returns the time since which the traffic counts for the floors: while the writes of a step settle on a route with
+/// its own settle time. `None` at any other time.
 pub(super) fn since(plan: &Plan, state: &State) -> Option<Timestamp> {
     let own = state.routes.values().any(|route| route.applied_at.is_some() && route.start.settle.is_some());
     let settling = own && !state.settled && shares_changing(plan, state);
@@ -29,7 +29,7 @@ pub(super) fn applies(gate: &MetricGate) -> bool {
     gate.guard && matches!(gate.condition, GateCondition::ErrorRate(_))
 }
 
-/// Divides the measurements of a gate into those of the shares before the current step, and those that count for the
+/// Divides the measurements of a gate into the measurements of the previous shares, and those that count for the
 /// floors.
 pub(super) fn divide<'a>(c: &Context<'a>, gate: &MetricGate) -> (&'a [Measurement], &'a [Measurement]) {
     let all = c.state.measurements(&gate.name);

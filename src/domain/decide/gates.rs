@@ -174,7 +174,7 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
 /// The maximum number of waits of one kind. A run of a thousand groups would journal a thousand waits with each change.
 const MAX_WAITS: usize = 20;
 
-/// Replaces all waits after the first [`MAX_WAITS`] by one wait that tells their number.
+/// Replaces all waits after the first [`MAX_WAITS`] by one wait with their number.
 fn summed_up(mut waits: Vec<Wait>) -> Vec<Wait> {
     let rest = waits.split_off(waits.len().min(MAX_WAITS));
     if !rest.is_empty() {

@@ -58,9 +58,9 @@ impl<'a> Replacement<'a> {
     }
 }
 
-/// Describes a deleted route, and the rules that replace the route with their shares; of a rule that nothing replaces
-/// where its requests go now. `live` is the last list of all
-/// rules; if it is empty, the rules in the journal are described.
+/// Describes a deleted route, and the rules that replace the route with their shares. If nothing replaces a rule, says
+/// where its requests go now. `live` is the last list of all rules; if it is empty, the rules in the journal are
+/// described.
 pub fn describe_deletion(state: &State, route: &Route, live: &[FoundRoute]) -> String {
     let deleted = format!("the {} was deleted", deleted_object(route));
     let replacements = Replacement::all(state, route, live);

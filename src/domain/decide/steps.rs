@@ -296,7 +296,8 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
 }
 
 /// Returns the wait for the comparison of both clusters, followed by the other gates that do not pass. The time-outs of
-/// the gates do not run meanwhile. `None`: the comparison allows the step, or the hours of the plan do not.
+/// the gates do not run meanwhile. `None` if the comparison allows the step, or if the step must wait for the hours of
+/// the plan.
 fn compare_waits(c: &Context<'_>, pending: &[(&Route, Split)]) -> Option<Vec<Wait>> {
     let groups = gates::raised_groups(c.state, pending);
     let compare = comparison::unmet(c, &groups).filter(|_| first_write_wait(c).is_none())?;

@@ -1,4 +1,4 @@
-//! Tells the kinds of load balancers apart. cutover can read every type, but moves traffic at Application and Network
+//! Distinguishes the kinds of load balancers. cutover can read every type, but moves traffic at Application and Network
 //! Load Balancers only.
 
 use super::balancer::LoadBalancer;
@@ -58,7 +58,7 @@ pub fn refusal(name: &str, kind: &str) -> String {
     )
 }
 
-/// What an operator can do instead.
+/// The advice for an operator whose load balancer has another type.
 pub const ADVICE: &str = "AWS has no weighted target groups on this type of load balancer: use an Application or \
                           Network Load Balancer";
 

@@ -226,8 +226,8 @@ mod tests {
         );
     }
 
-    /// Regression: with lists of different lengths, groups without a group at the same position
-    /// of the other list kept their traffic.
+    /// Regression test: with lists of different lengths, groups without a group at the same position of the other list
+    /// kept their traffic.
     #[test]
     fn every_named_group_loses_its_traffic() {
         let three = seen(&[("a", Some(10)), ("b", Some(60)), ("c", Some(30))]);

@@ -99,7 +99,7 @@ pub(super) fn check_group_quota(
     findings.push(finding(Code::CUT063, &label, message, help));
 }
 
-/// Returns the groups that an action has now or gets by `bind`, as far as they could be read.
+/// Returns the groups that an action has now or gets by `bind`, without groups that could not be read.
 fn groups_of_action<'a>(context: &Context<'a>, selected: &'a SelectedRoute) -> Vec<&'a TargetGroup> {
     let attached = context.facts.attached.get(&selected.load_balancer).into_iter().flatten().flatten();
     let known: BTreeMap<&str, &TargetGroup> = attached

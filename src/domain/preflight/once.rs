@@ -38,8 +38,8 @@ pub(super) fn merge_credentials(facts: &Facts, findings: &mut Vec<Finding>) {
     findings.push(unread("aws", "AWS", why));
 }
 
-/// Removes findings about a target group whose name in the plan is misspelt (CUT041): that routes forward to it although
-/// the plan does not name it, and that it has a binding already.
+/// Removes findings about a target group whose name in the plan is misspelled (CUT041): that routes forward to it
+/// although the plan does not name it, and that it has a binding already.
 pub(super) fn drop_false_trails(findings: &mut Vec<Finding>) {
     let meant = |finding: &Finding| {
         let (_, rest) = finding.message.split_once("did you mean `").filter(|_| finding.code == Code::CUT041)?;
@@ -57,7 +57,8 @@ pub(super) fn drop_false_trails(findings: &mut Vec<Finding>) {
 mod tests {
     use super::*;
 
-    /// Tests a bug: beside a misspelt target group, `check` warned about routes and bindings of the group that was meant.
+    /// Regression test: for a misspelled target group, `check` also warned about routes and bindings of the group that
+    /// was meant.
     #[test]
     fn a_misspelt_group_has_no_other_findings() {
         let cause = "no target group matches `shop-aa` in eu-west-1; did you mean `shop-a`?";

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a comparison of both clusters says. The journal has it whenever it changes.
+/// The result of a comparison of both clusters. It is journalled whenever it changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Comparison {
-    /// Why no share of the new cluster may rise, one text for each reason; empty: it may rise.
+    /// Why no share of the new cluster may be raised, one text for each reason; empty if raises are allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<String>,
     /// The number of reasons that `held` leaves out.
@@ -22,7 +22,7 @@ pub struct Comparison {
     /// The number of findings that the plan accepts or ignores.
     #[serde(skip_serializing_if = "is_zero")]
     pub accepted: usize,
-    /// The facts that the run has never been able to read, such as `b: list nodes`. They hold no raise.
+    /// The facts that the run has never been able to read, such as `b: list nodes`. They do not hold a raise.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub unknown: BTreeSet<String>,
 }
@@ -35,9 +35,9 @@ fn is_zero(number: &usize) -> bool {
 /// A comparison of this process, with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    /// The time at which both clusters had been read.
+    /// The time at which the reads of both clusters were complete.
     pub at: Timestamp,
-    /// What the comparison says.
+    /// The result of the comparison.
     pub comparison: Comparison,
 }
 

@@ -35,11 +35,11 @@ pub struct CheckReport {
     pub steps: Vec<StepLine>,
     /// The hooks of the plan.
     pub hooks: Vec<HookLine>,
-    /// Its metric gates.
+    /// The metric gates of the plan.
     pub gates: Vec<GateLine>,
-    /// Its notifications.
+    /// The notifications of the plan.
     pub notifications: Vec<NotificationLine>,
-    /// Its hours and their effect, in words.
+    /// The hours of the plan and their effect, as text.
     pub hours: Vec<String>,
     /// The minimum duration of the run.
     pub estimate: Duration,
@@ -71,8 +71,8 @@ pub struct StepLine {
     pub short: String,
     /// The earliest start without waits for windows, as the time after the start of the run.
     pub begins: Duration,
-    /// The earliest start with waits for windows, of a run that starts at the time of the check; `None`: unknown, or
-    /// never.
+    /// The earliest start with waits for windows, of a run that starts at the time of the check; `None` if it is
+    /// unknown, or if the step can never start.
     pub earliest: Option<Timestamp>,
     /// The value of `earliest` as text in the time zone of the windows, if the plan has windows or blackouts.
     pub clock: Option<String>,
@@ -93,7 +93,8 @@ pub struct HookLine {
 }
 
 impl HookLine {
-    /// Returns its name with its occasion, such as `scale-up (before shift)`; its command without a name.
+    /// Returns the hook's name with its occasion, such as `scale-up (before shift)`. A hook without a name is named by
+    /// its command.
     pub fn title(&self) -> String {
         format!("{} ({})", self.name.as_ref().unwrap_or(&self.action), self.when)
     }
@@ -134,7 +135,7 @@ pub struct RouteLine {
 /// The weights of a route's groups.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Weights {
-    /// The number of the step after which the route has these weights; 0: now.
+    /// The number of the step after which the route has these weights; 0 for the current weights.
     pub step: usize,
     /// The names and weights of the groups in the order of the route, or why weights cannot express the shares.
     pub groups: Result<Vec<(String, u16)>, String>,
@@ -304,7 +305,8 @@ fn hook(hook: &Hook) -> HookLine {
     HookLine { when: when.to_owned(), name: hook.name.clone(), action, required: hook.fails_run }
 }
 
-/// The notifications, with the known problems of each by its place in the plan.
+/// Returns the notifications, each with its known problem. `problems` is by the position of the notification in the
+/// plan.
 fn notifications(plan: &Plan, problems: &BTreeMap<usize, String>) -> Vec<NotificationLine> {
     let line = |(place, notification): (usize, &Notification)| NotificationLine {
         to: notification.to.kind().to_owned(),
@@ -343,7 +345,7 @@ pub fn step_action(plan: &Plan, step: &Step) -> String {
     }
 }
 
-/// Describes the action of a step in a few words; of shares between two clusters only that of the new cluster.
+/// Describes the action of a step in a few words. If two clusters have shares, names only the share of the new cluster.
 fn short_action(plan: &Plan, step: &Step) -> String {
     let (from, to) = (&plan.strategy.from, &plan.strategy.to);
     match &step.kind {

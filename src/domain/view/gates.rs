@@ -1,4 +1,4 @@
-//! The metric gates of a plan for people: what each asks, what depends on it, and what it says now.
+//! Describes the metric gates of a plan for people: the condition, the effect and the current verdict of each gate.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,27 +14,27 @@ use crate::domain::view::comparison;
 use crate::plan::model::metric::{ErrorRate, GateCondition, GateScope, Latency, MetricGate};
 use crate::plan::model::{OnFailure, Plan};
 
-/// What a gate says that has no measurement.
+/// The text for a gate without a measurement.
 pub const NOT_ASKED: &str = "not asked yet";
 
-/// What a gate says at the end of a run that did not ask it.
+/// The text for a gate that a finished run did not evaluate at its last shares.
 const NOT_ASKED_AT_THE_END: &str = "was not asked at the last shares";
 
 /// A gate as the plan has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateLine {
-    /// Its name.
+    /// The name of the gate.
     pub gate: String,
-    /// `step 4`, `workload webapp`, or empty for the whole plan.
+    /// The scope of the gate: `step 4`, `workload webapp`, or empty for the whole plan.
     pub scope: String,
-    /// The key of its source, such as `prometheus`.
+    /// The key of the gate's source, such as `prometheus`.
     pub source: String,
-    /// What it requires, as text.
+    /// The condition of the gate, as text.
     pub condition: String,
-    /// What depends on its verdict, as text.
+    /// The effect of the gate's verdict, as text.
     pub effect: String,
-    /// What its source answered just now, as text; `None`: it was not asked.
+    /// The current result of the gate's source, as text; `None` if the source was not queried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
 }
@@ -43,20 +43,20 @@ pub struct GateLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateView {
-    /// Its name.
+    /// The name of the gate.
     pub gate: String,
-    /// Whether it counts now.
+    /// Whether the gate is in force now.
     pub in_force: bool,
-    /// Whether its verdict has no effect (`dryRun`).
+    /// Whether the gate's verdict has no effect (`dryRun`).
     pub dry_run: bool,
-    /// Its verdict for the present shares; `None`: it was not asked yet.
+    /// The gate's verdict for the current shares; `None` if there is none yet.
     pub verdict: Option<GateResult>,
-    /// The reason for the verdict with its numbers, or why it was not asked.
+    /// The reason for the verdict, with numbers, or the reason why there is no verdict.
     pub why: String,
 }
 
 impl GateView {
-    /// The gate in one line: `passes: b fails 0.10 % of 900 requests, …`.
+    /// Returns the verdict and its reason in one line: `passes: b fails 0.10 % of 900 requests, …`.
     pub fn words(&self) -> String {
         let words = match self.verdict {
             None => return self.why.clone(),
@@ -67,12 +67,12 @@ impl GateView {
         format!("{words}: {}", self.why)
     }
 
-    /// Whether it counts now and does not pass.
+    /// Whether the gate is in force, has an effect, and does not pass.
     pub fn is_open(&self) -> bool {
         self.in_force && !self.dry_run && self.verdict != Some(GateResult::Pass)
     }
 
-    /// The verdict alone, without numbers: `passes`.
+    /// Returns the verdict without numbers, such as `passes`.
     pub fn verdict_word(&self) -> &'static str {
         match self.verdict {
             None => NOT_ASKED,
@@ -83,7 +83,7 @@ impl GateView {
     }
 }
 
-/// The gates of a plan, each with what its source answered.
+/// Returns the gates of a plan, each with the current result of its source.
 pub fn lines<'a>(plan: &Plan, answer: impl Fn(&str) -> Option<&'a MeasuredValue>) -> Vec<GateLine> {
     let metrics = plan.strategy.metrics.iter();
     let metrics = metrics.map(|gate| line(plan, gate, answer(&gate.name).map(|seen| answer_text(plan, seen))));
@@ -105,7 +105,7 @@ fn line(plan: &Plan, gate: &MetricGate, answer: Option<String>) -> GateLine {
     }
 }
 
-/// The gates of a run with their verdicts; of a finished run those at its end.
+/// Returns the gates of a run with their verdicts; for a finished run, with the verdicts at its end.
 pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Timestamp) -> Vec<GateView> {
     if plan.strategy.metrics.is_empty() && plan.strategy.compare.is_none() {
         return Vec::new();
@@ -177,7 +177,8 @@ fn compare_view(plan: &Plan, state: &State) -> Option<GateView> {
     })
 }
 
-/// A gate while shares are written and settle: the verdict of the shares before says nothing about the new ones.
+/// Returns the view of a gate while shares are written and settle: the verdict for the previous shares says nothing
+/// about the new shares.
 fn of_changing_shares(plan: &Plan, state: &State, gate: &MetricGate) -> GateView {
     let to = &plan.strategy.to;
     let share = desired_split::share_step_at(plan, state.step).and_then(|(_, shares)| shares.get(to).copied());
@@ -196,7 +197,7 @@ fn of_changing_shares(plan: &Plan, state: &State, gate: &MetricGate) -> GateView
     }
 }
 
-/// A gate of shares after a rollback: its measurements are those of the shares before, which the run no longer has.
+/// Returns the view of a gate after a rollback: its measurements belong to shares that the run no longer has.
 fn before_rollback(state: &State, gate: &MetricGate) -> GateView {
     let verdict = state.last_verdict(&gate.name);
     let why = if verdict.is_some() {
@@ -207,7 +208,7 @@ fn before_rollback(state: &State, gate: &MetricGate) -> GateView {
     GateView { gate: gate.name.clone(), in_force: false, dry_run: gate.dry_run, verdict, why: why.to_owned() }
 }
 
-/// A gate that compares the clusters, after the old one has lost all traffic.
+/// Returns the view of a gate that compares the clusters, when the old cluster no longer has traffic.
 fn without_comparison(plan: &Plan, gate: &MetricGate) -> GateView {
     let (from, to) = (&plan.strategy.from, &plan.strategy.to);
     GateView {
@@ -219,7 +220,7 @@ fn without_comparison(plan: &Plan, gate: &MetricGate) -> GateView {
     }
 }
 
-/// Why a gate has no verdict for the present shares. A gate of an earlier step keeps the verdict of that step.
+/// Returns why a gate has no verdict for the current shares. A gate of an earlier step keeps the verdict of that step.
 fn not_asked(plan: &Plan, state: &State, gate: &MetricGate, in_force: bool) -> String {
     let earlier = state.last_verdicts.get(&gate.name).map(|verdict| match verdict {
         GateResult::Pass => "passed",
@@ -279,7 +280,7 @@ fn effect(plan: &Plan, gate: &MetricGate) -> String {
     }
 }
 
-/// What a source answered, as text.
+/// Returns the result of a source as text.
 fn answer_text(plan: &Plan, seen: &MeasuredValue) -> String {
     let (old, new) = (&plan.strategy.from, &plan.strategy.to);
     match seen {

@@ -90,7 +90,7 @@ pub struct GateVerdicts {
 /// The number of writes by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteCounts {
-    /// The number of writes that were journaled before they were sent.
+    /// The number of writes that were journalled before they were sent.
     pub intended: usize,
     /// The number of writes that were sent and read back.
     pub applied: usize,

@@ -1,5 +1,5 @@
-//! What holds the next move of shares of a run: a freeze, a pause, the steps before it, the hours of the plan and gates
-//! that do not pass. The gates of target health need an observation and are not here.
+//! Describes what delays the next change of a run's shares: a freeze, a pause, the steps before it, the hours of the
+//! plan and gates that do not pass. The gates of target health need an observation and are not here.
 
 use jiff::Timestamp;
 
@@ -11,9 +11,9 @@ use crate::domain::view::{comparison, gates};
 use crate::plan::model::metric::GateScope;
 use crate::plan::model::{Plan, Step, StepKind};
 
-/// Returns what the move of `step` waits for, in the order in which it ends: ` Before that, the run waits for the
-/// approval of step 5; for the hours of the plan: not before …`. Empty if nothing holds the move. `state`: the state of
-/// the run after the request that the operator is asked about.
+/// Returns what the change of shares in `step` waits for, in the order in which the waits end: ` Before that, the run
+/// waits for the approval of step 5; for the hours of the plan: not before …`. Empty if it waits for nothing. `state`
+/// is the state of the run after the request that the operator is asked about.
 pub fn sentence(plan: &Plan, state: &State, step: usize, now: Timestamp) -> String {
     let holds = holds(plan, state, step, now);
     if holds.is_empty() { String::new() } else { format!(" Before that, the run waits for {}.", holds.join("; for ")) }
@@ -58,7 +58,7 @@ fn has_begun(state: &State, step: usize) -> bool {
     is_current(state, step) && state.first_write.is_some()
 }
 
-/// Whether the step has started. What a finished step left in the state does not belong to the next one.
+/// Whether the step has started. Values in the state that a finished step left do not belong to the next step.
 fn is_current(state: &State, step: usize) -> bool {
     state.step == step && state.phase != Phase::Ready
 }
@@ -106,7 +106,7 @@ mod tests {
         "2026-01-05T10:00:00Z".parse().expect("a time")
     }
 
-    /// The run of the fixture in its bake of step 3; then come 50 %, an approval and 100 %.
+    /// Returns the run of the fixture in the bake of step 3. The next steps are 50 %, an approval and 100 %.
     fn baking() -> State {
         let mut state = fixture::state(fixture::started(4));
         (state.step, state.phase) = (3, Phase::Ready);
@@ -115,8 +115,8 @@ mod tests {
         state
     }
 
-    /// Tests a bug: the questions of `promote`, `approve` and `resume` promised a move that an approval, the hours, a
-    /// pause or a freeze still held.
+    /// Regression test: the questions of `promote`, `approve` and `resume` promised a move that an approval, the hours,
+    /// a pause or a freeze still held.
     #[test]
     fn a_move_names_everything_that_still_holds_it() {
         let (mut plan, mut state) = (fixture::plan(), baking());

@@ -1,4 +1,4 @@
-//! The commands and hooks of a run that ran or run now.
+//! Describes the commands and hooks of a run that are running or have ended.
 
 use serde::Serialize;
 
@@ -7,20 +7,20 @@ use crate::domain::run::hook::{HookId, HookPoint};
 use crate::domain::run::state::{HookProgress, State};
 use crate::plan::model::Plan;
 
-/// A command or hook of the current step, of the rollback or of the end of the run.
+/// A command or hook of the current step, the rollback or the end of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookView {
-    /// Its name or number with its occasion, such as `scale-up (before shift)`.
+    /// The name or the number of the hook, with its occasion, such as `scale-up (before shift)`.
     pub hook: String,
-    /// `running`, `succeeded` or `failed`.
+    /// The state: `running`, `succeeded` or `failed`.
     pub state: &'static str,
-    /// Why it failed.
+    /// Why the command or hook failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// The commands and hooks that have started and belong to the current step, to the rollback or to the end.
+/// Returns the commands and hooks that have started and belong to the current step, the rollback or the end of the run.
 pub fn of_run(plan: &Plan, state: &State) -> Vec<HookView> {
     let current = |id: &HookId| id.step == state.step || id.at.is_rollback() || is_finish(id.at);
     let view = |(id, progress): (&HookId, &HookProgress)| {

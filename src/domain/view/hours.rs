@@ -1,4 +1,4 @@
-//! The hours of a plan in words: when steps may begin, which steps wait for that, and what overrides it.
+//! Describes the hours of a plan: when steps may begin, which steps wait for the hours, and what overrides the hours.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,7 +9,8 @@ use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::plan::schedule::raises;
 
-/// The windows, blackouts and `notBefore` of a plan, one line each, and then their effect; empty without hours.
+/// Returns a line for each window and blackout and for `notBefore` of a plan, and then a line about their effect. Empty
+/// if the plan has no hours.
 pub fn in_words(plan: &Plan) -> Vec<String> {
     let hours = &plan.strategy.hours;
     if hours.is_empty() {
@@ -26,8 +27,8 @@ pub fn in_words(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// What the hours mean for the next step of a run that they may hold: that they are open, or when it may begin.
-/// `None`: no coming step waits for hours, or an operator ignores them for the next one.
+/// Returns what the hours mean for the next step that may have to wait for them: that a step may begin now, or when the
+/// step may begin. `None` if no later step waits for the hours, or if an operator ignores the hours for the next step.
 pub fn next_of_run(plan: &Plan, state: &State, now: Timestamp) -> Option<String> {
     let over = matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
     let step = decide::hours::next_bound_step(&plan.strategy, state).filter(|_| !over)?;
@@ -78,10 +79,10 @@ fn days_text(window: &Window) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoredHoursView {
-    /// By whom.
+    /// The operator.
     pub by: String,
-    /// Why.
+    /// The operator's reason.
     pub reason: String,
-    /// The step that does not wait for the hours; the next raise does again.
+    /// The step that does not wait for the hours. The next raise waits again.
     pub step: usize,
 }

@@ -1,4 +1,5 @@
-//! Reads the facts about both clusters for a comparison: what Kubernetes and AWS know, and the dry-runs. Do not judge them here.
+//! Reads the facts about both clusters for a comparison: from Kubernetes, from AWS, and from dry-runs. Do not judge
+//! them here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,8 +59,8 @@ async fn connect(cluster: Option<&Arc<dyn ComparedCluster>>) -> ClusterConnectio
     }
 }
 
-/// Sends the objects of the old cluster to the new one in dry-runs. If the permission for a kind is missing, only one
-/// object of the kind is sent.
+/// Sends the objects of the old cluster to the new cluster in dry-runs. If the permission for a kind is missing, only
+/// one object of the kind is sent.
 async fn dry_runs(reader: &dyn ClusterObjects, candidates: Vec<Candidate>) -> Vec<(Candidate, DryRunFact)> {
     let mut kinds = BTreeSet::new();
     let (first, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| kinds.insert(candidate.kind));

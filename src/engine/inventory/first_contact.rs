@@ -1,5 +1,5 @@
-//! Remembers whether an API has responded to a process that reads once. Each read of a silent API takes full timeouts, so
-//! only the first reads are repeated. Do not retry calls here.
+//! Remembers whether an API has responded to a process that reads once. Each read of a silent API takes full time-outs,
+//! so only the first reads are repeated. Do not retry calls here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -18,7 +18,7 @@ use crate::domain::view::load_balancer::LoadBalancerView;
 use crate::plan::model::Selector;
 use crate::port::{Clock, Detail, Groups, LoadBalancerApi};
 
-/// The timeout of reads that a rollback does not need.
+/// The time-out of reads that a rollback does not need.
 const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Reads a load balancer for an emergency, in as few rounds of calls as possible: the load balancer; its listeners,

@@ -17,7 +17,7 @@ use crate::engine::retry::retry_within;
 use crate::plan::model::{ClusterName, ServiceRef};
 use crate::port::{Clock, Cluster, EndpointReport, WriteError};
 
-/// The time after which no further try begins. Each try on an unreachable cluster takes a full timeout.
+/// The time after which no further try begins. Each try on an unreachable cluster takes a full time-out.
 pub const GIVE_UP: Duration = Duration::from_secs(20);
 
 /// Wraps clusters so that they retry their reads.

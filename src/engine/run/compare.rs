@@ -1,5 +1,6 @@
-//! Compares both clusters for the compare gate. The reads run beside the loop, so that a slow API server never delays
-//! the guard. They are calls to the clusters' API servers, and use nothing of the budget for describe calls of AWS.
+//! Compares both clusters for the compare gate. The reads run in parallel with the loop, so that a slow API server
+//! never delays the guard. They call the clusters' API servers, and do not count against the budget for AWS describe
+//! calls.
 
 use super::RunLoop;
 use crate::domain::decide::{Context, comparison};

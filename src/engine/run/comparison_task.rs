@@ -1,4 +1,4 @@
-//! Compares both clusters in the background, beside the loop.
+//! Compares both clusters in the background, in parallel with the loop.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl ComparisonTask {
         self.task.is_empty()
     }
 
-    /// Starts a comparison. `earlier`: the last verdict of the run.
+    /// Starts a comparison. `earlier` is the last verdict of the run.
     pub fn start(&mut self, plan: Plan, ports: Ports, earlier: Option<Comparison>) {
         self.task.spawn(async move {
             let reads = ports.reads.read(0, compare_platform::read_both(&plan, &ports.compared, ports.clock.now()));

@@ -34,7 +34,7 @@ mod observe;
 mod restore;
 mod weights;
 
-/// The time between two looks for new requests of operators.
+/// The time between two checks for new operator requests.
 const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A run that this process drives.

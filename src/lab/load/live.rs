@@ -34,7 +34,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(4);
 /// distributed, not random.
 const WINDOW_REQUESTS: u64 = 1500;
 
-/// Maximum wait for these requests, in real time.
+/// Maximum wait for [`WINDOW_REQUESTS`], in real time.
 const WINDOW_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The running clients. Dropping this value aborts them; [`LiveTraffic::stop`] also waits until they have ended.

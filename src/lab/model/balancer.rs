@@ -17,7 +17,7 @@ pub(crate) type Pairs = BTreeMap<String, String>;
 #[derive(Debug, Clone)]
 pub(crate) struct Balancer {
     pub arn: Arc<str>,
-    /// Whether it is a Network Load Balancer.
+    /// Whether this is a Network Load Balancer.
     pub network: bool,
     pub name: String,
     pub dns_name: String,

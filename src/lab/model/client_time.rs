@@ -14,8 +14,8 @@ pub(super) struct ClientTime {
 }
 
 impl World {
-    /// Sets that the programs which call the lab have clocks of their own, and that the lab has been `speed` times
-    /// faster since `start`.
+    /// Sets that the programs that call the lab have their own clocks, and that the lab's time has been `speed` times
+    /// as fast as these clocks since `start`.
     pub fn set_client_speed(&mut self, start: Timestamp, speed: f64) {
         self.client_time = Some(ClientTime { start, speed });
     }

@@ -32,7 +32,7 @@ pub(crate) struct Cluster {
     pub endpoint: String,
     pub ca: String,
     pub objects: Objects,
-    /// What AWS knows of the cluster beside its description.
+    /// The facts that AWS has about the cluster, in addition to its description.
     pub platform: Platform,
     /// The revision of the objects up to which the controllers have reconciled.
     pub reconciled_revision: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Cluster {
     /// Second octet of the IP addresses of pods, `10.NUMBER.x.y`.
     pub number: u8,
     pub addresses: u16,
-    /// Simulated behaviour of Deployments that their Kubernetes objects do not contain.
+    /// Simulated behavior of Deployments that their Kubernetes objects do not contain.
     pub deployments: BTreeMap<NamespacedName, DeploymentBehaviour>,
     /// The last result of the binding controller for each TargetGroupBinding.
     pub bindings: BTreeMap<NamespacedName, BindingState>,

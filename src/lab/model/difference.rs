@@ -1,4 +1,4 @@
-//! The faults `differ`: what each changes in a cluster, and how it is undone.
+//! Applies the faults `differ` to a cluster, and undoes them.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::platform::Platform;
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::difference::{Differ, Difference};
 
-/// What a fault changed, as it was before.
+/// The state of a part of a cluster before a fault changed it.
 #[derive(Debug, Clone)]
 pub(crate) struct Changed {
     cluster: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Changed {
 
 #[derive(Debug, Clone)]
 enum Before {
-    /// An object; `None`: it did not exist.
+    /// An object; `None` if it did not exist.
     Object {
         kind: Kind,
         namespace: String,
@@ -45,7 +45,7 @@ enum Change {
     },
     /// Makes the API server newer by two minor versions.
     SkipVersion,
-    /// Changes what AWS knows of the cluster.
+    /// Changes the facts that AWS has about the cluster.
     Platform(Box<dyn FnOnce(&mut Platform)>),
 }
 
@@ -57,7 +57,8 @@ enum ObjectChange {
 }
 
 impl World {
-    /// Makes a cluster differ from the cluster with which it is compared. Returns how everything was before.
+    /// Makes a cluster differ from the cluster with which it is compared. Returns the earlier state of everything that
+    /// was changed.
     pub(super) fn differ(&mut self, differ: &Differ) -> Vec<Changed> {
         let mut changed = Vec::new();
         let places = self.deployments(&differ.cluster, differ.workload.as_deref());
@@ -186,7 +187,7 @@ fn set(object: &mut Value, path: &str, value: Value) {
     *place = value;
 }
 
-/// Returns the changes of a difference, for a workload. `other`: the name of the cluster with which it is compared.
+/// Returns the changes of a difference, for a workload. `other` is the name of the cluster with which it is compared.
 fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, objects: &Objects) -> Vec<Edit> {
     let edit = |kind: Kind, namespace: &str, name: &str, change: ObjectChange| {
         vec![Edit::object(kind, namespace, name, change)]
@@ -215,7 +216,7 @@ fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, obje
     };
     let replicas = objects.get(Kind::Deployment, namespace, name).and_then(|d| d["spec"]["replicas"].as_u64());
     let replicas = replicas.unwrap_or(1);
-    // The cluster lacks pods, so that the shares to come need room.
+    // The cluster lacks pods, so the next shares need additional capacity.
     let fewer = || own(Kind::Deployment, name, ObjectChange::Set("/spec/replicas", replicas.saturating_sub(1).into()));
     let autoscaler = |metrics: &Value| {
         ObjectChange::Create(json!({"metadata": {}, "spec": {

@@ -53,7 +53,7 @@ pub(crate) struct Faults {
     /// Names of the commands and hooks that fail (`true` if the undo command fails instead), each with the index of its
     /// fault.
     pub hooks: BTreeMap<(String, bool), usize>,
-    /// What each fault `differ` changed, by the index of the fault.
+    /// The earlier state of the parts that each fault `differ` changed, by the index of the fault.
     pub changed: BTreeMap<usize, Vec<Changed>>,
     /// Messages that describe what the faults have done, with their times.
     pub messages: Vec<(Timestamp, String)>,

@@ -1,10 +1,10 @@
-//! What AWS knows of a simulated cluster beside its description: add-ons, upgrade insights, identities and subnets.
-//! The clusters of a new lab differ only in their OIDC issuers.
+//! The facts that AWS has about a simulated cluster, in addition to its description: add-ons, upgrade insights,
+//! identities and subnets. The clusters of a new lab differ only in their OIDC issuers.
 
 #[cfg(test)]
 use super::World;
 
-/// What AWS knows of a cluster.
+/// The facts that AWS has about a cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Platform {
     pub addons: Vec<Addon>,

@@ -13,7 +13,7 @@ pub(crate) enum Effect {
     NotBegun,
     /// The lab has nothing that the fault could change; the text says what is missing.
     NoTarget(String),
-    /// The fault is active, but the run has not asked the gate, or has not started the command or hook.
+    /// The fault is active, but the run has not measured the gate, or has not started the command or hook.
     NotAsked,
     /// The fault has changed something.
     Happened,
@@ -49,8 +49,8 @@ impl World {
         }
     }
 
-    /// Returns the result of a gate that the scenario sets, and records that the run asked for it; `None` if the gate
-    /// has its own result.
+    /// Returns the result that the scenario sets for a gate, and records that the run measured the gate; `None` if the
+    /// scenario sets no result.
     pub(crate) fn ask_gate(&mut self, gate: &str) -> Option<GateResult> {
         let (result, fault) = *self.faults.gates.get(gate)?;
         self.faults.effects[fault] = Effect::Happened;

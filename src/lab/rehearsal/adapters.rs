@@ -80,7 +80,8 @@ pub async fn paused(plan: &Plan, lab: &virtual_time::VirtualLab) -> Result<Adapt
     Ok(all.with(Alb::new(&config)))
 }
 
-/// Returns what AWS knows of a cluster; `None` if the plan does not name it as an EKS cluster.
+/// Returns the client for the facts that AWS has about a cluster; `None` if the plan does not name it as an EKS
+/// cluster.
 fn platform(
     plan: &Plan,
     access: &ClusterAccess,

@@ -15,7 +15,7 @@ use crate::lab::shared_model::SharedModel;
 use crate::plan::model::metric::GateCondition;
 use crate::port::Metrics;
 
-/// The age of the oldest counts of targets that CloudWatch is asked for.
+/// The maximum age of the counts of targets that are read from CloudWatch.
 const CLOUDWATCH_DELAY: SignedDuration = SignedDuration::from_mins(3);
 
 /// Metrics computed from the lab's traffic counters and the scenario.

@@ -35,10 +35,10 @@ pub use timing::{APPROVAL_DELAY, LIVE_DURATION, length, speed};
 /// Start of virtual time. Constant, so that two runs with the same seed print the same times.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
-/// How long the clients go on after the end of a run, in the lab's time.
+/// How long the clients continue after the end of a run, in the lab's time.
 const AFTER_THE_RUN: Duration = Duration::from_mins(5);
 
-/// How long they go on at most, in real time.
+/// How long the clients continue after the end of a run at most, in real time.
 const MAX_REAL_WAIT: Duration = Duration::from_secs(3);
 
 /// An error that prevents the start of a rehearsal.
@@ -242,7 +242,8 @@ impl RehearsalLab {
 
     /// Returns the measurement of the time since the last one, which is not the time of a step; `None` without requests.
     pub fn measure_rest(&self, step: usize, during: MeasuredTime) -> Option<ClientMeasurement> {
-        // What a rollback restores, and what a run without a rollback leaves.
+        // After a rollback, the shares at the start are in effect; after a run without a rollback, the shares of the
+        // last step.
         let shares_of = if during == MeasuredTime::AfterRun { step } else { 0 };
         let label = self.step(step).map(decide::label).unwrap_or_default();
         let window = self.meter.take_window();
@@ -250,7 +251,7 @@ impl RehearsalLab {
         (measured.requests > 0).then_some(ClientMeasurement { during, ..measured })
     }
 
-    /// Returns the shares of a step, with those of the clusters that have none.
+    /// Returns the shares of a step, with 0 for the clusters without a share.
     fn all_shares(&self, step: usize) -> Shares {
         let mut shares = timing::shares(&self.plan, step);
         if shares.is_empty() {
@@ -262,8 +263,8 @@ impl RehearsalLab {
         shares
     }
 
-    /// Lets the clients go on for some minutes of the lab's time after the end of a run, so that the effects of its last
-    /// writes are seen, such as those of stickiness.
+    /// Keeps the clients running for some minutes of the lab's time after the end of a run, so that late effects of its
+    /// last writes, such as those of stickiness, are visible.
     pub async fn linger(&self) {
         match &self.backend {
             Backend::Paused { traffic, .. } => {

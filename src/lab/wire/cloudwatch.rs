@@ -197,8 +197,8 @@ mod tests {
     use crate::lab::model::TargetResponse;
     use crate::lab::scenario::Scenario;
 
-    /// Tests a bug: with `cutover lab --speed`, a program asked for the last minutes of its own clock, and got requests
-    /// of the lab's first minutes.
+    /// Regression test: with `cutover lab --speed`, a program asked for the last minutes of its own clock, and got
+    /// requests of the lab's first minutes.
     #[test]
     fn a_program_gets_the_requests_of_its_own_last_minutes() {
         let start: Timestamp = "2026-01-05T08:00:00Z".parse().unwrap();

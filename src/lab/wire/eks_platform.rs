@@ -1,4 +1,5 @@
-//! The EKS API beside the clusters: add-ons, upgrade insights, Kubernetes versions, Pod Identity associations.
+//! The EKS API except the operations about clusters: add-ons, upgrade insights, Kubernetes versions, Pod Identity
+//! associations.
 
 use http::Request;
 use hyper::body::Bytes;
@@ -13,7 +14,7 @@ const DAY: i64 = 86_400;
 /// Length of the extended support, in days.
 const EXTENDED_DAYS: i64 = 365;
 
-/// Returns the name of an operation; `None`: the path belongs to no operation of this file.
+/// Returns the name of an operation; `None` if the path belongs to no operation of this file.
 pub(crate) fn operation(method: &str, path: &[&str]) -> Option<&'static str> {
     Some(match (method, path) {
         ("GET", ["clusters", _, "addons"]) => "ListAddons",
@@ -27,7 +28,7 @@ pub(crate) fn operation(method: &str, path: &[&str]) -> Option<&'static str> {
     })
 }
 
-/// Returns the result of a call, or the message of the resource that does not exist; `None`: the path belongs to no
+/// Returns the result of a call, or the message that a resource does not exist; `None` if the path belongs to no
 /// operation of this file.
 pub(crate) fn answer(
     clusters: &[ClusterDescription],

@@ -12,7 +12,8 @@ use super::xml;
 pub(crate) const API_VERSION: &str = "2010-05-08";
 const XML_NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
-/// Handles a call. `issuers`: those that the roles trust. Returns the response, and the outcome for the call log.
+/// Handles a call. `issuers` are the OIDC issuers that the roles trust. Returns the response, and the outcome for the
+/// call log.
 pub(crate) fn answer(
     issuers: &[String],
     account: &str,

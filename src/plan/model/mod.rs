@@ -275,8 +275,8 @@ pub struct Strategy {
     pub to: ClusterName,
     /// Time to wait after new weights were read back, until the traffic follows the weights.
     pub settle: Duration,
-    /// The longest settle time of the routes: at least [`Strategy::settle`] if a route has none of its own. Windows and
-    /// estimates count it.
+    /// The longest settle time of the routes: at least [`Strategy::settle`] if a route does not set one. Windows and
+    /// estimates use it.
     pub longest_settle: Duration,
     /// What happens when a guard fails.
     pub on_failure: OnFailure,
@@ -288,7 +288,7 @@ pub struct Strategy {
     pub hours: Hours,
     /// The target health gates.
     pub gates: TargetHealthGates,
-    /// The compare gate; `None`: the clusters are not compared.
+    /// The compare gate; `None` if the clusters are not compared.
     pub compare: Option<CompareGate>,
     /// The metric gates of the workloads, the plan and the steps, in this order.
     pub metrics: Vec<metric::MetricGate>,

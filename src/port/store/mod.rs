@@ -58,8 +58,8 @@ pub trait Store: Send + Sync {
     /// Returns the last heartbeat of the process that drives this run.
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat>;
 
-    /// Stores a run's break-glass script beside its journal. Returns the command that runs the script, or `None` if the
-    /// script cannot be run from there.
+    /// Stores a run's break-glass script together with its journal. Returns the command that runs the script, or `None`
+    /// if the script cannot be run from there.
     async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError>;
 
     /// Acquires the locks of these load balancers (ARNs), either all or none. The locks are held until the returned
@@ -118,7 +118,7 @@ pub enum Request {
         by: String,
         /// Whether to also roll back routes whose old target group has no healthy target.
         force: bool,
-        /// Whether clients with a cookie for the new cluster go back, too. `None`: what the plan says.
+        /// Whether clients with a cookie for the new cluster also go back; `None` if the plan decides.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         break_stickiness: Option<bool>,
     },
@@ -135,7 +135,7 @@ pub enum Request {
         by: String,
         /// Whether to also roll back routes whose old target group has no healthy target.
         force: bool,
-        /// Whether clients with a cookie for the new cluster go back, too. `None`: what the plan says.
+        /// Whether clients with a cookie for the new cluster also go back; `None` if the plan decides.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         break_stickiness: Option<bool>,
         /// The stages of the rollback.

@@ -238,7 +238,7 @@ fn the_numbers_of_gates_are_those_of_the_last_measurement() {
     assert!(line.contains(&format!("Last, at {clock}")), "{clock}: {line}");
 }
 
-/// Tests a bug: several mistakes of a scenario were reported one at a time.
+/// Regression test: several mistakes of a scenario were reported one at a time.
 #[test]
 fn all_mistakes_of_a_scenario_are_reported_at_once() {
     let both = rehearse(&["{at: {time: 1m}, error: {cluster: to, percent: 150}}", "{at: {}, kill: {cluster: to}}"]);
@@ -255,7 +255,7 @@ fn all_mistakes_of_a_scenario_are_reported_at_once() {
     assert_eq!((both.code, names.code), (Some(2), Some(2)));
 }
 
-/// Tests a bug: no line of a rehearsal said when a fault of its scenario happened.
+/// Regression test: no line of a rehearsal said when a fault of its scenario happened.
 #[test]
 fn a_fault_that_happens_has_a_line_in_text_json_and_report() {
     let faults = ["{at: {share: {cluster: to, atLeast: 5}}, slow: {cluster: to, percent: 10, by: 20ms, for: 1m}}"];
@@ -269,7 +269,7 @@ fn a_fault_that_happens_has_a_line_in_text_json_and_report() {
     assert!(json.contains(begins) && json.contains(&ends), "{json}");
 }
 
-/// Tests a bug: every client with a cookie came at the start, so that a rehearsal showed none of them on the new
+/// Regression test: every client with a cookie came at the start, so that a rehearsal showed none of them on the new
 /// cluster after a rollback.
 #[test]
 fn clients_with_cookies_stay_on_the_new_cluster_after_a_rollback_only_if_the_plan_keeps_them() {
@@ -303,7 +303,7 @@ fn clients_with_cookies_stay_on_the_new_cluster_after_a_rollback_only_if_the_pla
     assert!(!err.contains("--stickiness"), "{err}");
 }
 
-/// Tests a bug: `says: fail` of a scenario invented 10,000 failed requests.
+/// Regression test: `says: fail` of a scenario invented 10,000 failed requests.
 #[test]
 fn a_gate_that_the_scenario_fails_has_no_made_up_numbers() {
     let fault = "{at: {share: {cluster: to, atLeast: 5}}, gate: {name: errors, says: fail}}";
@@ -313,7 +313,7 @@ fn a_gate_that_the_scenario_fails_has_no_made_up_numbers() {
     assert!(!rehearsal.out.contains("10000") && !rehearsal.page.contains("10000"), "{}", rehearsal.out);
 }
 
-/// Tests a bug: a rehearsal whose clients failed while no gate saw it ended as a plain success.
+/// Regression test: a rehearsal whose clients failed while no gate saw it ended as a plain success.
 #[test]
 fn a_rehearsal_whose_clients_fail_unseen_says_so_in_text_json_and_page() {
     let faults = ["{at: {share: {cluster: to, atLeast: 50}}, error: {cluster: to, requests: 20, clientsOnly: true}}"];

@@ -205,7 +205,7 @@ async fn roll_back_from_tags(test_run: &TestRun) -> Ending {
     roll_back_elsewhere(test_run, &found.rollback.plan, found.rollback.started).await
 }
 
-/// Tests a bug: after a rollback on another machine, the run continued with its marker but without the tags that
+/// Regression test: after a rollback on another machine, the run continued with its marker but without the tags that
 /// contain the original weights, so that the next rollback on another machine had no source.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_continues_after_a_rollback_elsewhere_has_its_tags_before_it_writes() {

@@ -44,7 +44,7 @@ fn remarks(ending: &Ending) -> String {
     remarks.join("; ")
 }
 
-/// Tests a bug: after a rollback with `stickiness: keep`, no command moved the clients with a cookie.
+/// Regression test: after a rollback with `stickiness: keep`, no command moved the clients with a cookie.
 #[tokio::test(start_paused = true)]
 async fn a_later_rollback_moves_the_clients_that_the_plan_kept() {
     let mut test_run = TestRun::begin(plan("keep"), &scenario(STICKY)).await;
@@ -61,7 +61,7 @@ async fn a_later_rollback_moves_the_clients_that_the_plan_kept() {
     assert!(test_run.output().contains("the rollback broke the stickiness of "), "{}", test_run.output());
 }
 
-/// Tests a bug: `abort` and `rollback` left the clients with a cookie on the new cluster, whatever the plan said.
+/// Regression test: `abort` and `rollback` left the clients with a cookie on the new cluster, whatever the plan said.
 #[tokio::test(start_paused = true)]
 async fn an_operators_rollback_does_what_the_plan_says() {
     let abort = Request::Abort { by: "bob@lab".into(), to_step: None };

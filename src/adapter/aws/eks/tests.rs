@@ -107,7 +107,7 @@ fn config(eks: Eks, clock: &ManualClock, credentials: Credentials) -> SdkConfig 
         .build()
 }
 
-/// An API server that accepts only fresh tokens, and records when each token was signed.
+/// Returns the transport of an API server that accepts only fresh tokens, and that records when each token was signed.
 fn transport(clock: &ManualClock, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials) -> Transport {
     let objects = Arc::new(Mutex::new(Objects::new(1, false, start())));
     let clock = clock.clone();

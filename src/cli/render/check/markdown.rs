@@ -134,7 +134,7 @@ fn gates(report: &CheckReport, out: &mut String) {
     put(out, "");
 }
 
-/// The notifications and the hours.
+/// Appends the notifications and the hours.
 fn lists(report: &CheckReport, out: &mut String) {
     let notification = |n: &NotificationLine| {
         let problem = n.problem.as_ref().map_or_else(String::new, |why| format!(". **Cannot be delivered**: {why}"));

@@ -65,18 +65,20 @@ fn heading(lines: &[&RouteLine]) -> String {
     format!("{} on {on}, {of}", count(lines.len(), "route"))
 }
 
-/// Maximum number of routes, or of findings of one kind, that a report names. Of more it shows groups.
+/// Maximum number of routes, or of findings of one kind, that a report names. If there are more, the report shows
+/// groups.
 const NAMED: usize = 8;
 /// Maximum number of sets of routes that a report shows with the names of their target groups.
 const NAMED_SETS: usize = 4;
 
-/// Returns the sets of routes to show: by workload and load balancer, or of many workloads by equal shares.
+/// Returns the sets of routes to show: by workload and load balancer, or by equal shares if there are many workloads.
 fn route_sets(report: &CheckReport) -> Vec<Vec<&RouteLine>> {
     let by_workload = report.grouped();
     if by_workload.len() <= NAMED_SETS { by_workload } else { report.grouped_by_shares() }
 }
 
-/// Returns the findings to show. Of many findings with the same code only the first, with the number of the others.
+/// Returns the findings to show. If many findings have the same code, returns only the first one, with the number of
+/// the others.
 fn shown_findings(findings: &[Finding], named: usize) -> Vec<(&Finding, usize)> {
     let mut totals: BTreeMap<(Code, bool), (usize, usize)> = BTreeMap::new();
     let kind = |f: &Finding| (f.code, f.accepted.is_some());
@@ -125,7 +127,7 @@ fn verdict(report: &CheckReport) -> String {
     }
 }
 
-/// What the source of a gate answered, or that nothing asked it.
+/// Returns the result of a gate's source as a sentence, or says that the source was not queried.
 fn answer(gate: &GateLine) -> String {
     if let (Some(answer), comparison::NAME) = (&gate.answer, gate.gate.as_str()) {
         return format!("Now it {answer}");

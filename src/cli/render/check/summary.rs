@@ -19,14 +19,14 @@ const QUESTION: usize = 6;
 const LISTED: usize = 3;
 /// Maximum number of steps, hooks, gates or notifications in a line.
 const NAMED_ITEMS: usize = 24;
-/// Maximum number of gates whose answers stand in a line each.
+/// Maximum number of gates that get a line each, with the result of their source.
 const ANSWERS: usize = 4;
 /// Columns of the headings.
 const HEADINGS: usize = 10;
 /// Minimum number of lines for errors and warnings.
 const FINDINGS: usize = 4;
 
-/// Returns the summary; ends with a newline. `all`: the command and option that show everything.
+/// Returns the summary, which ends with a newline. `all` is the command that shows everything.
 pub fn summary(report: &CheckReport, all: &str, style: &Style) -> String {
     let full = full(report, all, style);
     if full.lines().count() + QUESTION <= SCREEN { full } else { short(report, all, style) }
@@ -45,8 +45,8 @@ fn full(report: &CheckReport, all: &str, style: &Style) -> String {
     out
 }
 
-/// The summary where the whole one is longer than the screen: a line or two for the steps, the hooks, the gates, the
-/// notifications and the hours each.
+/// Returns a short summary, for a report whose full summary is longer than the screen. Steps, hooks, gates,
+/// notifications and hours get one or two lines each.
 fn short(report: &CheckReport, all: &str, style: &Style) -> String {
     let mut out = head(report, style);
     let arrow = style.mark(" → ", " -> ");
@@ -67,7 +67,8 @@ fn short(report: &CheckReport, all: &str, style: &Style) -> String {
     out
 }
 
-/// Appends a line for each gate with what its source answers now; of many gates only their names.
+/// Appends a line for each gate with the current result of its source. If there are many gates, appends only their
+/// names.
 fn gate_lines(report: &CheckReport, style: &Style, out: &mut String) {
     if report.gates.len() > ANSWERS || report.gates.iter().all(|gate| gate.answer.is_none()) {
         let names: Vec<_> = report.gates.iter().map(|gate| gate.gate.as_str()).collect();
@@ -81,7 +82,7 @@ fn gate_lines(report: &CheckReport, style: &Style, out: &mut String) {
     }
 }
 
-/// The windows, and the number of blackouts. The last line of the hours says their effect.
+/// Returns the windows, and the number of blackouts. The last line of the hours describes their effect and is left out.
 fn hours_in_short(hours: &[String]) -> String {
     let lines = hours.split_last().map_or(&[][..], |(_, lines)| lines);
     let (blackouts, windows): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("blackout "));
@@ -89,14 +90,14 @@ fn hours_in_short(hours: &[String]) -> String {
     windows.into_iter().cloned().chain(blackouts).collect::<Vec<_>>().join(", ")
 }
 
-/// Appends a heading and a text beside it; nothing without a text.
+/// Appends a heading, followed by a text in the same line. Appends nothing if the text is empty.
 fn line(heading: &str, text: &str, style: &Style, out: &mut String) {
     if !text.is_empty() {
         put(out, &hang(&format!("{heading:<HEADINGS$}"), HEADINGS, text, style.width));
     }
 }
 
-/// Joins items; of many only the first and the last ones.
+/// Joins items. If there are many, joins only the first and the last items.
 fn shortened(items: &[&str], separator: &str) -> String {
     if items.len() <= NAMED_ITEMS {
         return items.join(separator);
@@ -119,7 +120,7 @@ fn routes(report: &CheckReport, listed: usize, out: &mut String) {
     }
 }
 
-/// Says what the whole report has in addition.
+/// Appends a note about the parts that only the full report has.
 fn more(all: &str, style: &Style, out: &mut String) {
     let text = format!(
         "--verbose adds every route with its weights, the time of each step, the notes, and what hooks, gates and \
@@ -128,7 +129,7 @@ fn more(all: &str, style: &Style, out: &mut String) {
     put(out, &style.paint(Tone::Faint, &hang("  ", 2, &text, style.width)));
 }
 
-/// The report with only the errors and warnings that the plan does not accept.
+/// Returns the report with only the errors and warnings that the plan does not accept.
 fn serious(report: &CheckReport) -> CheckReport {
     let serious = report.findings.iter().filter(|f| f.accepted.is_none() && f.severity != Severity::Info);
     CheckReport { findings: serious.cloned().collect(), ..report.clone() }
@@ -139,8 +140,8 @@ fn verdict(report: &CheckReport, style: &Style, out: &mut String) {
     put(out, &format!("\n{}", style.paint(tone, &findings_text(report))));
 }
 
-/// Appends the errors and warnings, each whole: with their advice if there is room for all of it, else without; and the
-/// codes of those that have no room.
+/// Appends the errors and warnings. None of them is truncated: the advice is left out if there is no room for all of
+/// it, and findings without room are listed by their codes.
 fn short_findings(report: &CheckReport, room: usize, style: &Style, out: &mut String) {
     let text = |report: &CheckReport| {
         let mut lines = String::new();

@@ -103,7 +103,7 @@ fn error_refuses_the_run_unless_accepted() {
     assert!(report.is_refused() && text(&report, false, &Style::plain()).contains("1 error"));
 }
 
-/// A report with everything that decides.
+/// Returns a report with everything that a person needs for a decision.
 fn rich() -> CheckReport {
     let (plan, live) = (rich_plan(), live_resources());
     let selection = select(&plan, &live);
@@ -143,7 +143,7 @@ fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
     }
 }
 
-/// Tests a bug: the summary before the question scrolled away, and hooks and notifications were not in it.
+/// Regression test: the summary before the question scrolled away, and hooks and notifications were not in it.
 #[test]
 fn the_summary_and_the_question_fit_on_a_screen() {
     let mut report = rich();
@@ -160,7 +160,7 @@ fn the_summary_and_the_question_fit_on_a_screen() {
     }
 }
 
-/// Names of target groups may have 32 characters, so that three of them do not fit beside each other.
+/// Names of target groups may have 32 characters, so that three of them do not fit next to each other.
 #[test]
 fn weights_of_groups_with_long_names_are_text_on_a_narrow_screen() {
     let mut report = rich();
@@ -187,7 +187,8 @@ fn a_gate_that_was_never_asked_says_so_everywhere() {
     assert!(json.contains(r#""event":"notification""#) && json.contains(r#""event":"hours""#), "{json}");
 }
 
-/// Tests a bug: on a small screen, the errors scrolled away above the routes. The same advice was printed many times.
+/// Regression test: on a small screen, the errors scrolled away above the routes. The same advice was printed many
+/// times.
 #[test]
 fn errors_are_last_and_the_same_advice_is_said_once() {
     let mut report = rich();
@@ -202,7 +203,7 @@ fn errors_are_last_and_the_same_advice_is_said_once() {
     assert!(end.iter().filter(|line| line.contains("error CUT305")).count() == 2, "{text}");
 }
 
-/// A report of many workloads, each with a finding.
+/// Returns a report of many workloads, each with a finding.
 fn large(workloads: usize) -> CheckReport {
     let mut report = report();
     let line = report.routes[0].clone();
@@ -251,7 +252,7 @@ fn the_summary_of_a_thousand_routes_and_the_question_fit_on_a_screen() {
     assert!(text.contains("1000 routes on 40 load balancers") && text.contains("all of them: --verbose"), "{text}");
 }
 
-/// Tests a bug: the summary before the question cut a warning in the middle, and had no answers of gates.
+/// Regression test: the summary before the question cut a warning in the middle, and had no answers of gates.
 #[test]
 fn the_summary_has_whole_findings_and_the_answers_of_gates() {
     let mut report = rich();
@@ -276,7 +277,7 @@ fn the_summary_has_whole_findings_and_the_answers_of_gates() {
     }
 }
 
-/// Tests a bug: the summary and `--dry-run` of `run --from-step` had the steps and the duration of the whole plan.
+/// Regression test: the summary and `--dry-run` of `run --from-step` had the steps and the duration of the whole plan.
 #[test]
 fn a_run_that_begins_with_a_later_step_has_its_own_steps_and_duration() {
     let (plan, whole) = (plan(), report());

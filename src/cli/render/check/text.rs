@@ -18,10 +18,10 @@ use crate::domain::view::gates::GateLine;
 
 /// The head of the table of weights.
 const HEADER: &str = "weights after";
-/// Columns of a step's title in the table of weights, at most.
+/// Maximum width of a step's title in the table of weights, in columns.
 const TITLE: usize = 39;
 
-/// Returns the text, which ends with a newline. `all`: every route and every finding instead of groups of them.
+/// Returns the text, which ends with a newline. With `all`, every route and every finding is listed instead of groups.
 pub fn text(report: &CheckReport, all: bool, style: &Style) -> String {
     let mut out = head(report, style);
     let named = if all { usize::MAX } else { NAMED };
@@ -42,7 +42,7 @@ pub fn text(report: &CheckReport, all: bool, style: &Style) -> String {
         put(&mut out, &style.paint(Tone::Faint, "\n  to list every route and every finding, add --verbose"));
     }
     if report.is_refused() {
-        // What refuses a run is last, because the end of a long text stays on the screen.
+        // The findings that refuse the run come last, because the end of a long text stays on the screen.
         let mut report = report.clone();
         report.findings.sort_by_key(|finding| (finding.accepted.is_none(), finding.severity));
         findings(&report, named, style, &mut out);
@@ -84,7 +84,7 @@ pub(super) fn head(report: &CheckReport, style: &Style) -> String {
     out
 }
 
-/// Appends the findings. Of more than `named` findings with the same code it shows one.
+/// Appends the findings. If more than `named` findings have the same code, appends only one of them.
 pub(super) fn findings(report: &CheckReport, named: usize, style: &Style, out: &mut String) {
     if report.findings.is_empty() {
         return;
@@ -162,7 +162,7 @@ pub(super) fn hours(report: &CheckReport, style: &Style, out: &mut String) {
     section("hours", report.hours.clone(), style, out);
 }
 
-/// A heading and its lines; nothing without lines.
+/// Appends a heading and its lines. Appends nothing if there are no lines.
 fn section(heading: &str, lines: Vec<String>, style: &Style, out: &mut String) {
     if lines.is_empty() {
         return;
@@ -223,7 +223,7 @@ fn routes(report: &CheckReport, lines: &[&RouteLine], all: bool, style: &Style, 
     }
 }
 
-/// The weights after each step as text, where the columns of a table are wider than the terminal.
+/// Appends the weights after each step as text, for a terminal that is narrower than the table.
 fn weights_as_text(report: &CheckReport, all: &[Weights], style: &Style, out: &mut String) {
     put(out, &format!("  {HEADER}"));
     for weights in all {

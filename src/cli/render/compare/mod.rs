@@ -12,7 +12,7 @@ use crate::cli::render::style::{Style, Tone};
 use crate::cli::render::wrap::{hang, wrap};
 use crate::plan::model::Plan;
 
-/// What a group of findings means for the cutover.
+/// A group of findings with the same meaning for the cutover.
 struct Meaning {
     title: &'static str,
     tone: Tone,

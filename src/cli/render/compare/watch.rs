@@ -1,4 +1,4 @@
-//! Renders what changed since the last look of `cutover compare --watch`. Pure.
+//! Renders the changes since the previous comparison of `cutover compare --watch`. Pure.
 
 use std::fmt::Write;
 
@@ -10,17 +10,17 @@ use crate::cli::render::style::{Style, Tone};
 use crate::cli::render::wrap::hang;
 use crate::plan::model::Plan;
 
-/// The findings that changed between two looks.
+/// The findings that changed between two comparisons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// The findings that the earlier look did not have.
+    /// The findings that the earlier comparison did not have.
     pub new: Vec<Finding>,
-    /// The findings that the later look does not have.
+    /// The findings that the later comparison does not have.
     pub gone: Vec<Finding>,
 }
 
 impl Change {
-    /// Returns the change from one look to the next. A finding whose text changed is gone and new.
+    /// Returns the change from one comparison to the next. A finding with a changed text is in both lists.
     pub fn between(before: &[Finding], now: &[Finding]) -> Self {
         let without = |all: &[Finding], others: &[Finding]| {
             all.iter().filter(|finding| !others.contains(finding)).cloned().collect()
@@ -28,7 +28,7 @@ impl Change {
         Self { new: without(now, before), gone: without(before, now) }
     }
 
-    /// Whether both looks have the same findings.
+    /// Whether both comparisons have the same findings.
     pub fn is_empty(&self) -> bool {
         self.new.is_empty() && self.gone.is_empty()
     }
@@ -55,7 +55,8 @@ pub fn text(plan: &Plan, change: &Change, now: &[Finding], style: &Style, at: Ti
     out
 }
 
-/// Returns a change as JSON lines: the events `new` and `gone` for the findings, and `summary` at the end of each look.
+/// Returns a change as JSON lines: the events `new` and `gone` for the findings, and `summary` at the end of each
+/// comparison.
 pub fn json(plan: &Plan, change: &Change, now: &[Finding]) -> String {
     let mut out = String::new();
     let (new, gone) = (change.new.iter().map(|f| event("new", f)), change.gone.iter().map(|f| event("gone", f)));

@@ -47,8 +47,8 @@ fn dashboard_of_a_batch_and_a_foreign_write() {
     insta::assert_snapshot!(dashboard_lines(&view, screen(100), &Style::plain()).join("\n"));
 }
 
-/// A run with all there is to show: twelve steps, 36 routes in a batch that someone else disturbed, twelve groups of
-/// which two are ill, two metric gates, a freeze with a long reason.
+/// Returns a run with everything that the dashboard can show: twelve steps, a batch of 36 routes with changes by
+/// someone else, twelve groups of which two are unhealthy, two metric gates, and a freeze with a long reason.
 fn crowded() -> RunView {
     let group = |n: usize, cluster: &str, targets| GroupHealth {
         cluster: cluster.into(),
@@ -116,7 +116,7 @@ fn crowded() -> RunView {
     }
 }
 
-/// What an operator needs to decide is on every screen.
+/// Asserts that a screen shows the facts that an operator needs for a decision.
 fn assert_decidable(lines: &[String], screen: Screen) {
     assert!(lines.len() < screen.height, "{} lines\n{}", lines.len(), lines.join("\n"));
     assert!(lines.iter().all(|l| console::measure_text_width(l) <= screen.width), "{lines:#?}");
@@ -173,7 +173,7 @@ fn the_last_pause_and_what_follows_it_are_said() {
     assert_eq!(state(&done), "every step is done, completing the run");
 }
 
-/// An approval with five gates, of which the last one of the plan fails.
+/// Returns a run at an approval with five gates. The last gate of the plan fails.
 fn approving() -> RunView {
     let wait = |reason, message: &str| Wait { reason, message: message.into(), until: None };
     let message = "approval: ticket office says sales look normal; gate seats-latency passes; gate errors holds; gate \
@@ -194,7 +194,7 @@ fn approving() -> RunView {
     }
 }
 
-/// Tests a bug: on a small screen the failing gate was hidden behind passing ones.
+/// Regression test: on a small screen, the failing gate was hidden behind passing gates.
 #[test]
 fn only_passing_gates_are_folded() {
     let view = approving();
@@ -211,7 +211,7 @@ fn only_passing_gates_are_folded() {
     }
 }
 
-/// Tests a bug: a step that only waited was said to be shifting.
+/// Regression test: a step that only waited was said to be shifting.
 #[test]
 fn the_state_says_what_a_step_waits_for() {
     let state = |step, reason, message: &str| {

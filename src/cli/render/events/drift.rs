@@ -1,4 +1,4 @@
-//! Sums up drift: what another actor did to a hundred routes at once is one line for each kind of change.
+//! Sums up drift: if another actor changes a hundred routes at once, each kind of change is one line.
 
 use super::line::EventText;
 use crate::app::names::Names;
@@ -8,7 +8,7 @@ use crate::cli::render::style::Tone;
 use crate::domain::run::event::Record;
 use crate::domain::traffic::{RouteContent, RouteId};
 
-/// What happened to a route.
+/// The change of a route.
 #[derive(Debug, Clone, PartialEq)]
 enum Change {
     Deleted,
@@ -20,7 +20,7 @@ enum Change {
 #[derive(Debug, Clone, Default)]
 pub(super) struct DriftSummary {
     open: Vec<(Change, Vec<String>)>,
-    /// The record of the first one.
+    /// The record of the first change.
     first: Option<Record>,
 }
 
@@ -42,14 +42,14 @@ impl DriftSummary {
         }
     }
 
-    /// The lines that are due, with the record whose time they have.
+    /// Returns the lines that are due, and the record whose time they show.
     pub fn take(&mut self) -> Option<(Record, Vec<EventText>)> {
         let first = self.first.take()?;
         Some((first, std::mem::take(&mut self.open).iter().map(|(change, routes)| line(change, routes)).collect()))
     }
 }
 
-/// The drift of one route.
+/// Returns the line about the drift of a single route.
 pub(super) fn one(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> EventText {
     line(&change(route, expected, live, names), &[names.route(route)])
 }

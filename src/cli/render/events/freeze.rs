@@ -1,9 +1,9 @@
-//! What an operator types about a frozen run.
+//! Returns the commands that an operator can type for a frozen run.
 
 use crate::domain::run::event::FreezeReason;
 
-/// The commands for a frozen run, after its message: what ends the freeze, and how to roll back. Empty if the message
-/// has the command already.
+/// Returns the commands to show after the message of a freeze: the command that ends the freeze, and the rollback.
+/// Empty if the message already contains the command.
 pub(super) fn commands(reason: FreezeReason, message: &str, run: &str) -> String {
     if message.contains("cutover ") {
         return format!("; to roll back: cutover rollback {run}");

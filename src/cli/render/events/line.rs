@@ -20,7 +20,7 @@ impl EventText {
         Self { tone, mark, message: message.into() }
     }
 
-    /// Returns the text about a process that begins to drive the run. It says the time zone of the lines, once.
+    /// Returns the text about a process that begins to drive the run. This text also names the time zone of all lines.
     pub(super) fn driver(owner: &str, pid: u32, tool: &str, style: &Style) -> Self {
         let zone = style.zone_name();
         let text = format!("{owner} is driving the run (process {pid}, cutover {tool}); times are in {zone}");

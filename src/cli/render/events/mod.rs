@@ -39,7 +39,7 @@ pub struct EventLines {
     /// The message of the last freeze, which is not repeated when the process stops.
     freeze: String,
     commands: bool,
-    /// What commands name instead of the run, which cannot be reached.
+    /// The plan that commands name instead of the run, if no command can reach the run (a rehearsal).
     plan: Option<String>,
 }
 
@@ -59,13 +59,13 @@ impl EventLines {
         }
     }
 
-    /// Adds the command to a wait for an operator, for a run that commands from other terminals can reach.
+    /// Adds the command to each wait for an operator. Only for a run that commands from other terminals can reach.
     #[must_use]
     pub fn with_commands(self) -> Self {
         Self { commands: true, ..self }
     }
 
-    /// Makes the commands name a plan, for a rehearsal, whose run commands cannot reach.
+    /// Makes the commands name a plan. For a rehearsal, because no command can reach its run.
     #[must_use]
     pub fn of_rehearsal(self, plan: String) -> Self {
         Self { plan: Some(plan), ..self }
@@ -76,14 +76,14 @@ impl EventLines {
         &self.names
     }
 
-    /// Learns the names and the routes of a run from the records before the first line.
+    /// Reads the names and the routes of a run from the records before the first line.
     pub fn learn(&mut self, earlier: &[Record]) {
         for record in earlier {
             self.names.update(&record.event);
         }
     }
 
-    /// Returns the lines that a record adds, without newlines; for many records none.
+    /// Returns the lines that a record adds, without newlines. Many records add no line.
     pub fn lines_for(&mut self, record: &Record) -> Vec<String> {
         self.names.update(&record.event);
         if let Event::Drifted { route, expected, live } = &record.event {
@@ -115,8 +115,8 @@ impl EventLines {
         lines
     }
 
-    /// The lines of earlier records that waited for more of their kind. The next record makes them due, or the end of
-    /// a turn.
+    /// Returns the lines of earlier records that were delayed to sum up records of the same kind. They are due at the
+    /// next record, or at the end of a loop iteration.
     pub fn pending_lines(&mut self) -> Vec<String> {
         let Some((record, texts)) = self.drift.take() else { return Vec::new() };
         texts.iter().map(|text| text.line(&record, &self.style)).collect()
@@ -427,7 +427,7 @@ fn measured(m: &ClientMeasurement) -> EventText {
     )
 }
 
-/// Returns the health of up to four groups by name, of more groups by cluster.
+/// Returns the health of each group by name, or of each cluster if there are more than four groups.
 fn health(groups: &BTreeMap<String, HealthCounts>, names: &Names) -> EventText {
     let parts: Vec<_> = if groups.len() <= 4 {
         groups.iter().map(|(arn, c)| format!("{}: {}", names.group(arn), counts(*c))).collect()

@@ -188,7 +188,7 @@ fn an_override_of_the_hours_says_for_which_step_and_why() {
     assert!(text.ends_with("resumed by bob@pc; outside of the plan's hours, step 4 only: agreed with sales"), "{text}");
 }
 
-/// Tests a bug: a hook had a name when it started, and a number when it ended.
+/// Regression test: a hook had a name when it started, and a number when it ended.
 #[test]
 fn the_end_of_a_hook_has_the_name_of_its_start() {
     let hook = HookId { at: HookPoint::BeforeShift, step: 2, number: 1 };
@@ -209,7 +209,7 @@ fn an_approval_says_which_gates_did_not_pass() {
     assert!(transcript(vec![(2, approved())]).ends_with("approved by alice@mac"));
 }
 
-/// Tests a bug: the time-out of a gate read as the time at which its need ends.
+/// Regression test: the time-out of a gate read as the time at which its need ends.
 #[test]
 fn a_wait_for_gates_says_how_long_it_waits_at_most() {
     let of =
@@ -254,7 +254,7 @@ fn a_freeze_without_a_way_back_names_force_and_is_not_repeated_when_the_process_
     }
 }
 
-/// Tests a bug: the progress line of a healthy rollback named a throttled route as NOT restored.
+/// Regression test: the progress line of a healthy rollback named a throttled route as NOT restored.
 #[test]
 fn a_throttled_route_of_a_rollback_is_not_called_not_restored() {
     let ids = ids();

@@ -1,4 +1,5 @@
-//! What a person does after the run: routes that are not restored, each reason with its action, and commands.
+//! Returns the advice for a person after the run: the routes that are not restored, with the action for each reason,
+//! and the commands to type.
 
 use super::{EventKind, ReportInput};
 use crate::app::names::plan_argument;
@@ -19,8 +20,8 @@ impl ReportInput<'_> {
         last.filter(|_| self.history.state.finished.is_some()).unwrap_or_default()
     }
 
-    /// Returns a text of the journal whose commands can be typed: those of a rehearsal name the plan, because its run
-    /// cannot be reached.
+    /// Returns a text of the journal with commands that can be typed: in a rehearsal they name the plan, because no
+    /// command can reach its run.
     pub(super) fn with_plan(&self, text: &str) -> String {
         text.replace(&self.history.state.run, &self.view.run)
     }
@@ -51,7 +52,7 @@ impl ReportInput<'_> {
         }
     }
 
-    /// Returns what is left to a person, one sentence for each reason; empty if nothing is.
+    /// Returns the actions that a person must take, one sentence for each reason; empty if none is needed.
     pub(super) fn actions(&self) -> Vec<String> {
         let (remarks, left) = self.ended();
         let completed = self.history.state.finished == Some(RunOutcome::Completed);
@@ -68,7 +69,7 @@ impl ReportInput<'_> {
         rolling_back.then(|| self.with_plan(message))
     }
 
-    /// Returns the sentence about what is left, for the head of the report.
+    /// Returns the sentence about the actions of [`Self::actions`], for the head of the report.
     pub(super) fn left_text(&self) -> String {
         let (remarks, left) = self.ended();
         let acts = "A person must act: see What to do.";
@@ -83,7 +84,8 @@ impl ReportInput<'_> {
         }
     }
 
-    /// Returns what to type next, each with its meaning. For a rehearsal: what a real run of the plan would offer.
+    /// Returns the commands to type next, each with its meaning. For a rehearsal, returns the commands that a real run
+    /// of the plan would offer.
     pub(super) fn commands(&self) -> Vec<String> {
         if self.is_rehearsal() {
             return commands_of_a_real_run(&self.view);

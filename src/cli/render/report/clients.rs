@@ -1,4 +1,5 @@
-//! What the clients of a rehearsal saw: the lab measures it, and the journal does not have it.
+//! Renders the results of the requests of a rehearsal's clients. The lab measures these results; the journal does not
+//! contain them.
 
 use jiff::Timestamp;
 
@@ -7,7 +8,7 @@ use crate::base::number::{count, percent};
 use crate::domain::run::event::{ClientMeasurement, RunOutcome};
 use crate::plan::model::Plan;
 
-/// A row of the table: what clients saw of a step.
+/// A row of the table: the results of the clients' requests during a step.
 pub(super) struct ClientRow {
     pub step: String,
     pub shares: String,

@@ -66,7 +66,7 @@ fn moments(input: &ReportInput) -> Markup {
     }
 }
 
-/// Returns what is left to a person, and what to type next.
+/// Returns the actions that a person must take, and the commands to type next.
 fn what_to_do(input: &ReportInput) -> Markup {
     let (actions, commands) = (input.actions(), input.commands());
     html! {

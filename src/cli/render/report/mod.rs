@@ -43,20 +43,20 @@ pub struct ReportInput<'a> {
     clients: Option<ClientsSeen>,
 }
 
-/// What the clients of a rehearsal saw.
+/// The results of the requests of a rehearsal's clients.
 #[derive(Debug, Clone, Default)]
 pub struct ClientsSeen {
     /// The measurement of each step, at its end.
     pub steps: Vec<(Timestamp, ClientMeasurement)>,
     /// All requests of the rehearsal.
     pub requests: u64,
-    /// Those of them that failed: no answer, or 5xx.
+    /// The number of failed requests: no response, or status 5xx.
     pub errors: u64,
     /// Sentences about the faults of the scenario that never happened.
     pub unhappened: Vec<String>,
     /// The faults of the scenario that began or ended, as sentences with their times.
     pub faults: Vec<(Timestamp, String)>,
-    /// All requests so far and those of them that failed, at times of the run.
+    /// The number of requests and of failed requests until each time of the run.
     pub totals: Vec<(Timestamp, u64, u64)>,
 }
 
@@ -68,7 +68,7 @@ enum EventKind {
     Trouble,
     /// A fault of a rehearsal's scenario.
     Fault,
-    /// A problem that a longer time had, so that it has no mark at a moment.
+    /// A problem over a longer time, which has no mark at a single time.
     Summary,
     Plain,
 }

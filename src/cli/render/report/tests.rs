@@ -147,7 +147,7 @@ fn report_of_an_unfinished_run_describes_its_state() {
     );
 }
 
-/// The legend of a page.
+/// Returns the legend of a page.
 fn legend(page: &str) -> &str {
     let at = page.find("class=\"legend\"").expect("a legend");
     &page[at..at + page[at..].find("</p>").expect("its end")]
@@ -186,7 +186,7 @@ fn a_short_incident_of_a_long_run_is_enlarged() {
     assert!(step.contains(">1–3</span>"), "steps 1 to 3 begin in the same minute of two hours: {step}");
 }
 
-/// Tests a bug: after drift towards the original shares, the same rollback was listed twice.
+/// Regression test: after drift towards the original shares, the same rollback was listed twice.
 #[test]
 fn a_command_is_listed_once() {
     let mut events = until_bake();
@@ -270,7 +270,7 @@ fn a_rollback_that_leaves_clients_or_routes_behind_says_so_at_the_head() {
     assert_eq!(ended(&[], &[]).0, "Rolled back");
 }
 
-/// The records of a run, with everything after 14:03 two hours later.
+/// Returns the records of a run, with everything after 14:03 two hours later.
 fn late(records: Vec<Record>) -> Vec<Record> {
     let later = |r: Record| {
         let seconds = r.time.duration_since(at(0)).as_secs();
@@ -279,13 +279,13 @@ fn late(records: Vec<Record>) -> Vec<Record> {
     super::super::fixture::records(records.into_iter().map(later).collect())
 }
 
-/// Returns the second chart of a page.
+/// Returns the second chart of a page, which enlarges the incident.
 fn incident(page: &str) -> &str {
     let at = page.find("The incident, enlarged").expect("a second chart");
     &page[at..at + page[at..].find("What happened").expect("the next section")]
 }
 
-/// Tests a bug: the enlarged incident began after the fault, did not mark it, and had no failed requests.
+/// Regression test: the enlarged incident began after the fault, did not mark it, and had no failed requests.
 #[test]
 fn the_incident_of_a_rehearsal_begins_with_its_fault_and_shows_failed_requests() {
     let records = late(rolled_back(""));
@@ -308,7 +308,7 @@ fn the_incident_of_a_rehearsal_begins_with_its_fault_and_shows_failed_requests()
     assert!(first.contains("<span>16:00:"), "the margin before the fault: {first}");
 }
 
-/// Tests a bug: a run in which nothing went wrong had an enlarged incident.
+/// Regression test: a run in which nothing went wrong had an enlarged incident.
 #[test]
 fn a_rollback_on_request_without_a_problem_is_no_incident() {
     let mut events: Vec<_> = until_bake();
@@ -327,7 +327,7 @@ fn a_rollback_on_request_without_a_problem_is_no_incident() {
     assert!(!with_report(&records(events), html).contains("The incident, enlarged"));
 }
 
-/// Tests a bug: a rehearsal in which requests failed while no gate saw it ended as a plain success.
+/// Regression test: a rehearsal in which requests failed while no gate saw it ended as a plain success.
 #[test]
 fn a_completed_rehearsal_with_failed_requests_is_no_plain_success() {
     let mut events = until_bake();

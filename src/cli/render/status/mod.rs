@@ -58,7 +58,7 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     lay_out(&wrapped(all, style), style)
 }
 
-/// Returns what an operator types after the end of a run, beside a rollback.
+/// Returns the commands for the time after the end of a run, except a rollback.
 fn commands_after_end(view: &RunView) -> Vec<String> {
     let report = || format!("cutover report {}   # a page: what happened, and why", view.run);
     match view.outcome {
@@ -82,8 +82,8 @@ fn was_taken_over(view: &RunView) -> bool {
     view.stopped == Some(StopReason::Lock) && view.outcome.is_none()
 }
 
-/// What an operator sees before an approval: the step, the live shares, the gates' verdicts, and whether the hours of
-/// the plan hold the next raise.
+/// Returns the facts that an operator sees before an approval: the step, the live shares, the gates' verdicts, and
+/// whether the next raise must wait for the hours of the plan.
 pub fn approval_lines(view: &RunView, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);

@@ -109,7 +109,8 @@ fn run_without_journal_is_continued_by_load_balancer_and_not_by_id() {
     assert!(continue_commands(&view).is_empty());
 }
 
-/// A bake with gates: the first is measured, the hours are ignored, and someone changed every route alike.
+/// Returns a run in a bake with gates: the first gate is measured, the hours are ignored, and someone made the same
+/// change to every route.
 fn rich() -> RunView {
     let plan = rich_plan();
     let count = |requests, errors| RequestCount { requests, errors };
@@ -134,7 +135,7 @@ fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
     }
 }
 
-/// Tests a bug: `--watch` was longer than the screen, so that the state scrolled away and every status left a copy.
+/// Regression test: `--watch` was longer than the screen, so that the state scrolled away and every status left a copy.
 #[test]
 fn a_watched_status_fits_the_screen_and_keeps_what_decides() {
     let put_back = RunView { gates: five_gates(), ..rich() };
@@ -154,7 +155,7 @@ fn a_watched_status_fits_the_screen_and_keeps_what_decides() {
     }
 }
 
-/// Tests a bug: in the last pause, a gate that compares the clusters held for ever, and `promote` always asked.
+/// Regression test: in the last pause, a gate that compares the clusters held forever, and `promote` always asked.
 #[test]
 fn a_gate_without_traffic_to_compare_with_is_said_to_guard_nothing() {
     let plan = rich_plan();
@@ -307,8 +308,8 @@ fn a_dead_old_cluster_adds_force_to_every_way_back() {
     assert!(on.contains("cutover promote"), "{on}");
 }
 
-/// Tests a bug: while a share settled, the verdicts of the shares before were shown as if they were those of the new
-/// ones.
+/// Regression test: while a share settled, the verdicts for the previous shares were shown as verdicts for the new
+/// shares.
 #[test]
 fn a_gate_is_not_asked_yet_while_its_shares_settle() {
     let plan = rich_plan();
@@ -330,7 +331,7 @@ fn a_gate_is_not_asked_yet_while_its_shares_settle() {
     assert!(settling.gates.iter().any(GateView::is_open), "{:?}", settling.gates);
 }
 
-/// Tests a bug: after the end of a run, `status` forgot its gates and that someone ignored the hours.
+/// Regression test: after the end of a run, `status` forgot its gates and that someone ignored the hours.
 #[test]
 fn a_finished_run_shows_its_gates_and_that_the_hours_were_ignored() {
     let plan = rich_plan();
@@ -361,8 +362,8 @@ fn a_finished_run_shows_its_gates_and_that_the_hours_were_ignored() {
     }
 }
 
-/// Tests a bug: a gate that did not pass was in the gates and, with the same numbers, in the waits, so that the status
-/// did not fit on a screen.
+/// Regression test: a gate that did not pass was in the gates and, with the same numbers, in the waits, so that the
+/// status did not fit on a screen.
 #[test]
 fn a_gate_that_does_not_pass_has_its_numbers_once() {
     let wait = |gate: &str| Wait {
@@ -378,7 +379,7 @@ fn a_gate_that_does_not_pass_has_its_numbers_once() {
     assert_eq!(shown.matches("measured 8 of the 10 windows").count(), 2, "{shown}");
 }
 
-/// Tests a bug: after a rollback with `stickiness: keep`, no command moved the clients with a cookie.
+/// Regression test: after a rollback with `stickiness: keep`, no command moved the clients with a cookie.
 #[test]
 fn sticky_clients_that_stayed_have_a_command() {
     let rolled_back =
@@ -391,7 +392,7 @@ fn sticky_clients_that_stayed_have_a_command() {
     assert!(rollback_commands(&moved).is_empty());
 }
 
-/// Tests a bug: a group's line that began with spaces was broken in a word.
+/// Regression test: a group's line that began with spaces was broken in a word.
 #[test]
 fn the_reason_of_unused_targets_is_wrapped_at_words_and_says_unused_once() {
     let mut view = baking();
@@ -402,13 +403,13 @@ fn the_reason_of_unused_targets_is_wrapped_at_words_and_says_unused_once() {
     assert_eq!(shown.matches("unused").count(), 1, "{shown}");
 }
 
-/// The words of a gate in a run with these events, seven steps, and the gates of the metric plan.
+/// Returns the text of a gate in a run with these events, seven steps, and the gates of the metric plan.
 fn words_of(plan: &crate::plan::model::Plan, gate: &str, events: Vec<(i64, Event)>) -> String {
     let view = RunView::of(plan, &state(events), None, &[], at(400));
     view.gates.iter().find(|other| other.gate == gate).map(GateView::words).expect("the gate")
 }
 
-/// Tests a bug: a gate of an earlier step that had passed was "not asked yet".
+/// Regression test: a gate of an earlier step that had passed was "not asked yet".
 #[test]
 fn a_gate_of_an_earlier_step_keeps_its_verdict() {
     let mut plan = rich_plan();
@@ -428,7 +429,7 @@ fn a_gate_of_an_earlier_step_keeps_its_verdict() {
     assert_eq!(words_of(&plan, &name, events), "passed in step 2, to which it applied");
 }
 
-/// Tests a bug: after an abort the share gate compared a measurement of the old shares with the new ones.
+/// Regression test: after an abort, the share gate compared a measurement of the old shares with the new shares.
 #[test]
 fn a_share_gate_compares_nothing_after_a_rollback() {
     let plan = rich_plan();
@@ -458,7 +459,7 @@ fn a_share_gate_compares_nothing_after_a_rollback() {
     assert_eq!(words_of(&plan, &name, events), "passes: measured before the rollback, at the shares of that time");
 }
 
-/// Tests a bug: the shares 70, 30 and 30 of three groups were shown as 70 % and 30 %.
+/// Regression test: the shares 70, 30 and 30 of three groups were shown as 70 % and 30 %.
 #[test]
 fn shares_beside_a_third_group_are_those_of_the_plans_part() {
     let live = crate::domain::fixture::forward(&[("webapp-a", 70), ("webapp-b", 30), ("webapp-default", 30)]);
@@ -471,7 +472,7 @@ fn shares_beside_a_third_group_are_those_of_the_plans_part() {
     assert_eq!(text.matches("of the plan's part").count(), 1, "the other routes have no third group: {text}");
 }
 
-/// Tests a bug: a completed run did not name `finalize`, and `status` of a run that was rolled back named nothing.
+/// Regression test: a completed run did not name `finalize`, and `status` of a run that was rolled back named nothing.
 #[test]
 fn a_finished_run_says_what_is_next() {
     let with = |outcome| RunView { outcome: Some(outcome), guard: Guard::Over, ..baking() };

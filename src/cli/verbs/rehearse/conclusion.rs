@@ -16,17 +16,17 @@ use crate::domain::run::unresolved;
 use crate::engine::Ending;
 use crate::plan::model::Plan;
 
-/// Returns a reason without its last part, if that is a command: the commands have lines of their own.
+/// Returns a reason without its last part if this part is a command, because commands have separate lines.
 fn without_command(reason: &str) -> &str {
     let command = reason.find(": cutover ").or_else(|| reason.find("cutover ")).map(|at| &reason[..at]);
     command.and_then(|before| before.rfind("; ")).map_or(reason, |end| &reason[..end])
 }
 
-/// The longest reason, in characters. The lines above have the whole reason.
+/// The longest reason, in characters. The lines above contain the complete reason.
 const MAX_REASON: usize = 240;
 
-/// Returns the lines. `unseen`: requests failed and stopped nothing. `page` is where the report was written; `None`:
-/// nowhere.
+/// Returns the lines. `unseen` is the sentence about failed requests that stopped nothing. `page` is the file of the
+/// report; `None` if no report was written.
 pub fn lines(
     ending: &Ending,
     view: &RunView,

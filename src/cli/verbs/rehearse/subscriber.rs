@@ -41,7 +41,7 @@ pub struct RehearsalSubscriber<'a> {
     /// The messages of the lab about its faults that were reported.
     faults: Vec<(Timestamp, String)>,
     unhappened: Vec<String>,
-    /// All requests and the failed ones, at times of the run.
+    /// The number of requests and of failed requests until each time of the run.
     totals: Vec<(Timestamp, u64, u64)>,
     /// The healthy targets of the way back at the last observation.
     way_back: Vec<WayBackView>,
@@ -74,7 +74,7 @@ impl<'a> RehearsalSubscriber<'a> {
         self.interrupt = interrupt;
     }
 
-    /// Returns what the clients saw, and which faults never happened.
+    /// Returns the results of the clients' requests, and the faults that never happened.
     pub fn into_seen(self) -> ClientsSeen {
         let (requests, errors) = self.lab.client_totals();
         ClientsSeen {
@@ -92,7 +92,7 @@ impl<'a> RehearsalSubscriber<'a> {
         self.way_back.clone()
     }
 
-    /// Measures what clients saw after the end of the run, and reports the faults that never happened. Returns the
+    /// Measures the clients' requests after the end of the run, and reports the faults that never happened. Returns the
     /// sentence about failed requests that stopped nothing, if the run completed with such requests.
     pub fn conclude(&mut self, finished: bool) -> Option<String> {
         self.report_faults();
@@ -137,7 +137,7 @@ impl<'a> RehearsalSubscriber<'a> {
         }
     }
 
-    /// Reads the counters of the clients, for the picture of the report.
+    /// Reads the counters of the clients, for the chart in the report.
     fn count_requests(&mut self) {
         let (now, (requests, errors)) = (self.lab.clock.now(), self.lab.client_totals());
         if self.totals.last().is_none_or(|(at, ..)| *at < now) {
@@ -174,7 +174,7 @@ impl Subscriber for RehearsalSubscriber<'_> {
             Event::StepStarted { step, .. } => self.step = *step,
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 self.rolling_back = true;
-                // The clients of the time before belong to no step.
+                // The requests before the rollback do not count for a step.
                 self.lab.start_measuring();
             }
             Event::Finished { .. } | Event::Stopped { .. } if self.rolling_back => {

@@ -72,7 +72,7 @@ pub struct Rollback {
     pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
-/// What a rollback does with clients whose cookie leads to the new cluster.
+/// How a rollback treats clients whose cookie leads to the new cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Stickiness {
     /// Detach the new groups, so that cookies for them have no effect.
@@ -82,7 +82,7 @@ pub enum Stickiness {
 }
 
 impl Rollback {
-    /// Returns whether the operator asks to move sticky clients; `None`: what the plan says.
+    /// Returns whether the operator asks to move sticky clients; `None` if the plan decides.
     pub fn break_stickiness(&self) -> Option<bool> {
         self.stickiness.map(|stickiness| stickiness == Stickiness::Break)
     }

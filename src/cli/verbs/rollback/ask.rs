@@ -13,7 +13,7 @@ pub struct RollbackPreview<'a> {
     pub source: String,
     /// All routes that the rollback writes.
     pub moves: Moves,
-    /// What is detached because of sticky clients, such as `the target groups of b from 6 routes`.
+    /// The target groups to detach because of sticky clients, such as `the target groups of b from 6 routes`.
     pub detaches: Option<String>,
     /// Additional lines for the operator.
     pub remarks: Vec<String>,

@@ -65,7 +65,7 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     steer::roll_back_here(global, store, &found, take_over, &request).await
 }
 
-/// The live routes and marker, as far as both could be read.
+/// The live routes and the marker, if they could be read.
 #[derive(Default)]
 struct LivePreview {
     routes: BTreeMap<RouteId, Split>,

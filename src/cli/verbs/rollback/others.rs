@@ -1,6 +1,6 @@
-//! Names what is left of a run after a rollback without its journal: its other load balancers, and the run itself,
-//! which is unfinished where it was started. Neither delays nor fails a rollback: the search runs in parallel with the
-//! writes, and its result is shown after the result of the rollback.
+//! Names the parts of a run that remain after a rollback without its journal: its other load balancers, and the run
+//! itself, which is still unfinished on the machine that started it. Neither delays nor fails a rollback: the search
+//! runs in parallel with the writes, and its result is shown after the result of the rollback.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::port::store::Store;
 /// The maximum time to search for load balancers.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Shows the command that ends each of these runs, unless this store says that the run is finished. `markers`: the
+/// Shows the command that ends each of these runs, unless this store says that the run is finished. `markers` are the
 /// values of their markers.
 pub async fn show_unfinished(store: Option<&dyn Store>, runs: &[String], markers: &[String]) {
     for run in runs {

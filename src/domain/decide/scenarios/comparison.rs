@@ -1,4 +1,4 @@
-//! The compare gate over time.
+//! Tests the compare gate over time.
 
 use super::*;
 use crate::domain::decide::comparison;
@@ -7,7 +7,7 @@ use crate::plan::model::CompareGate;
 
 const EVERY: i64 = 600;
 
-/// A run at the step that raises `b` to half, with enough healthy targets, and with the gate.
+/// Returns a run with the compare gate, at the step that raises `b` to half, with enough healthy targets.
 fn gated() -> Sim {
     let mut sim = Sim::at_step(4, 40);
     sim.plan.strategy.compare =

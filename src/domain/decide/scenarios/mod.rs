@@ -1,5 +1,5 @@
 //! Tests decisions over time: a run starts at a step, gets a simulated observation every five seconds, and the
-//! journaled events are checked.
+//! journalled events are checked.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ struct Sim {
     state: State,
     watch: Observed,
     now: Timestamp,
-    /// All journaled events.
+    /// All journalled events.
     events: Vec<Event>,
     orders: ProcessOptions,
 }

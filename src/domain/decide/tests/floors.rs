@@ -35,7 +35,7 @@ fn gated_plan() -> Plan {
     plan
 }
 
-/// Returns a run whose step 4 (50 %) was written at second 3, and whose route has this settle time of its own.
+/// Returns a run whose step 4 (50 %) was written at second 3, and whose route has this settle time.
 fn written(settle: Option<u64>) -> State {
     let mut state = run(forward(&ORIGINAL))
         .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
@@ -79,7 +79,7 @@ fn failing_requests_roll_back_before_the_step_has_settled() {
     assert!(!rolls_back(&decide_at(&few, 95)), "only the floor counts while the step settles");
     let most = written(Some(600)).after(94, measured(33, 90));
     assert!(rolls_back(&decide_at(&most, 95)), "{:?}", decide_at(&most, 95));
-    // The measurements of the shares before say nothing about the new ones.
+    // The measurements of the previous shares say nothing about the new shares.
     let mut before = run(forward(&ORIGINAL)).after(1, measured(-100, 90));
     let old = std::mem::take(&mut before.gates);
     let mut later = written(Some(600));

@@ -157,7 +157,7 @@ fn read_back_journaled_late_does_not_close_an_older_write() {
         .with_open_write(1, 30)
         .rolling_back(2, Trigger::Gate)
         .after(25, intended(true, 35, &ORIGINAL));
-    // The route was read at second 27. The outcome is journaled at second 36, with the other outcomes of its chunk.
+    // The route was read at second 27. The outcome is journalled at second 36, with the other outcomes of its chunk.
     let state = state.after(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!is_finished(&next(&state, &watch(0), 36)));
     let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);

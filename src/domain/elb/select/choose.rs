@@ -60,8 +60,8 @@ fn skipped(
     for (arn, load_balancer) in &selection.load_balancers {
         let Some(Ok(listeners)) = live_resources.listeners.get(arn) else { continue };
         for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(&r.id)) {
-            // If the selectors of all entries match nothing, a finding says this, and no entry has decided about the
-            // route.
+            // If the selectors of all entries match nothing, a finding reports this, and no entry has selected or
+            // skipped the route.
             let Some(reason) = reasons.get(&route.id).cloned() else { continue };
             all.push(SkippedRoute {
                 load_balancer: load_balancer.name.clone(),

@@ -210,7 +210,7 @@ fn help_asks_whether_the_clusters_are_swapped() {
     assert!(finding.help.is_some_and(|h| h.contains("swapped")), "{}", finding.message);
 }
 
-/// Tests a bug: with a misspelt target group, `check` listed each route with "has no forward action".
+/// Regression test: with a misspelled target group, `check` listed each route with "has no forward action".
 #[test]
 fn routes_of_an_entry_that_is_not_resolved_are_not_listed_as_skipped() {
     let (plan, mut world) = (plan(), live_resources());

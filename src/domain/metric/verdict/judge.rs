@@ -119,7 +119,7 @@ pub fn judge_error_rates(
 /// The highest odds that a message names, as a power of ten.
 const MOST_ODDS: i32 = 6;
 
-/// Returns the odds for a logarithm of evidence; of very high odds only that they are higher than a million.
+/// Returns the odds for a logarithm of evidence; for very high odds, only that they are higher than a million.
 fn odds_text(evidence: f64) -> String {
     let (odds, most) = (evidence.exp(), 10_f64.powi(MOST_ODDS));
     if odds > most { "more than a million".to_owned() } else { format!("{odds:.0}") }
@@ -250,7 +250,7 @@ mod tests {
         assert_verdict(&[((54, 0), (6, 0)); 20], GateResult::Hold, "are allowed");
         assert_verdict(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points higher");
         assert_verdict(&[((540, 5), (60, 6)); 5], GateResult::Fail, "to 1, in 5 bad windows");
-        // Tests a bug: the highest odds of a computation were shown as a measured number.
+        // Regression test: the highest odds of a computation were shown as a measured number.
         let most = "with odds of more than a million to 1";
         assert_verdict(&[((5400, 0), (600, 200)); 5], GateResult::Fail, most);
         assert_verdict(

@@ -475,7 +475,7 @@ fn a_wrong_eks_name_names_the_line_of_the_plan() {
     assert_eq!(finding.help.as_deref(), Some("correct `eks` of that cluster in the plan"));
 }
 
-/// Tests a bug: a finding said that `from` and `to` are swapped, but the target groups were swapped.
+/// Regression test: a finding said that `from` and `to` are swapped, but the target groups were swapped.
 #[test]
 fn swapped_target_groups_are_not_said_to_be_swapped_clusters() {
     let mut plan = plan();
@@ -491,7 +491,7 @@ fn swapped_target_groups_are_not_said_to_be_swapped_clusters() {
     assert!(text.contains("Write `targetGroups: {a: webapp-a, b: webapp-b}`") && !text.contains("`from: "), "{text}");
 }
 
-/// Tests a bug: an unexpected number of routes was reported before its cause, that the old cluster has no traffic.
+/// Regression test: an unexpected number of routes was reported before its cause, that the old cluster has no traffic.
 #[test]
 fn the_cause_comes_before_its_consequence() {
     let mut plan = plan();

@@ -430,7 +430,7 @@ pub enum Event {
 
 impl Event {
     /// Returns the store name of the operator request that caused this event. With this name, a request is not executed
-    /// again after a crash between journaling the event and deleting the request.
+    /// again after a crash between journalling the event and deleting the request.
     pub fn request(&self) -> Option<&str> {
         match self {
             Self::Approved { request, .. }

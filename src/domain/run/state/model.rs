@@ -217,8 +217,8 @@ pub struct Rollback {
     pub force: bool,
     /// Whether the rollback started without an operator request.
     pub automatic: bool,
-    /// Whether the rollback detaches the groups without a share from routes with sticky clients. An automatic rollback
-    /// also does so if the plan says it.
+    /// Whether the rollback detaches the groups without a share from routes with sticky clients. For an automatic
+    /// rollback, the plan decides.
     pub break_stickiness: bool,
     /// The time at which the rollback began. Older readings do not count as read back.
     pub since: Timestamp,
@@ -435,7 +435,7 @@ impl State {
     }
 
     /// Returns the time at which the traffic follows all writes of the current step that were read back. `settle` is
-    /// the settle time of routes without one of their own.
+    /// the settle time of routes that do not set one.
     pub fn settles_at(&self, settle: Duration) -> Option<Timestamp> {
         let own = |route: &Route| route.start.settle.map_or(settle, Duration::from_secs);
         self.routes.values().filter_map(|route| Some(later(route.applied_at?, own(route)))).max()

@@ -20,9 +20,10 @@ pub struct InitRequest {
     pub from_cluster: ClusterAccess,
     /// The access to the new cluster.
     pub to_cluster: ClusterAccess,
-    /// The Service in both clusters, for a plan with one workload; `None`: the Service is taken from existing bindings.
+    /// The Service in both clusters, for a plan with one workload; `None` if the Service is taken from existing
+    /// bindings.
     pub service: Option<ServiceRef>,
-    /// The name of the plan; `None`: the name of the load balancer.
+    /// The name of the plan; `None` means the name of the load balancer.
     pub name: Option<String>,
 }
 

@@ -155,7 +155,7 @@ async fn read_live(plan: &Plan, inventory: &dyn Inventory) -> (LiveResources, At
     (live, attached)
 }
 
-/// Whether a selector by name matches nothing, perhaps because the name is misspelt.
+/// Whether a selector by name matches nothing, perhaps because the name is misspelled.
 fn is_missing<T>(found: &BTreeMap<&Selector, Result<Vec<T>, Unreadable>>) -> bool {
     found.iter().any(|(selector, found)| {
         matches!(selector, Selector::Name(_))
@@ -220,7 +220,7 @@ async fn read_clusters(plan: &Plan, clusters: &ClusterPorts) -> BTreeMap<Cluster
 async fn read_cluster(plan: &Plan, name: &str, cluster: &dyn Cluster) -> ClusterFacts {
     let identity = match cluster.identity().await {
         Ok(identity) => identity,
-        // The other calls would also fail, each after its own timeout.
+        // The other calls would also fail, each after its own time-out.
         Err(why) => {
             return ClusterFacts {
                 bindings: Err(why.clone()),

@@ -63,7 +63,7 @@ struct Reading {
 pub struct ReadProgress {
     /// The number of calls with a response.
     pub answered: usize,
-    /// The number of calls that the reading needs, as far as this is known.
+    /// The number of calls that the reading needs, as known so far.
     pub expected: usize,
     /// The estimated time until the end.
     pub left: Duration,

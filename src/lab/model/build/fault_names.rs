@@ -1,4 +1,5 @@
-//! Checks that the plan has what the faults of a scenario name. What only the run decides is not checked here.
+//! Checks that the plan has what the faults of a scenario name. Names that only the run determines are not checked
+//! here.
 
 use super::settings::Settings;
 use crate::lab::scenario::ScenarioError;

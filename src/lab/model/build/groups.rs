@@ -192,7 +192,7 @@ impl World {
     }
 }
 
-/// Returns the name or the name of the ARN that a selector has; `otherwise` if it selects by tags.
+/// Returns the name in a selector, or the name in its ARN. Returns `otherwise` if it selects by tags.
 fn selected_name(selector: &Selector, otherwise: &str) -> String {
     match selector {
         Selector::Name(name) => name.clone(),

@@ -105,7 +105,8 @@ impl World {
         Ok(())
     }
 
-    /// Builds what is around the workloads. `active`: the cluster in which runs what must run only once.
+    /// Builds the objects around the workloads. `active` is the cluster that runs the objects which must run in only
+    /// one cluster.
     fn build_platform(&mut self, cluster: usize, active: &str) {
         let now = self.now;
         let Cluster { name, objects, deployments, .. } = &mut self.clusters[cluster];

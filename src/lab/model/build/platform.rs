@@ -1,5 +1,6 @@
-//! Builds what is around the workloads of a cluster: what their pods reference, the platform, and what must not run in
-//! two clusters. All clusters of a lab get equal objects, for `cutover compare`; the faults `differ` change them.
+//! Builds the objects around the workloads of a cluster: the objects that their pods reference, the platform, and the
+//! objects that must not run in two clusters. All clusters of a lab get equal objects, for `cutover compare`; the
+//! faults `differ` change them.
 //!
 //! The lab runs no pods of the platform, so that only the workloads of the plan use addresses and time.
 
@@ -14,10 +15,11 @@ pub(in crate::lab::model) const NO_PODS: &str = "lab.cutover.dev/no-pods";
 /// The architecture of the nodes.
 pub(in crate::lab::model) const ARCHITECTURE: &str = "amd64";
 
-/// The name of what every pod references: its priority, its storage and its registry.
+/// The name of the priority class of every pod.
 pub(in crate::lab::model) const PRIORITY: &str = "high";
 
-/// Returns the fields of a node's status that the scheduler and the kubelet report. `version`: of the API server.
+/// Returns the fields of a node's status that the scheduler and the kubelet report. `version` is the version of the API
+/// server.
 pub(super) fn node_status(version: &str) -> Value {
     json!({
         "allocatable": {"cpu": "1000", "memory": "4000Gi", "pods": "2000"},
@@ -35,7 +37,7 @@ fn kubelet(version: &str) -> String {
     format!("v{number}{patch}")
 }
 
-/// Adds to a pod template what the platform has for it.
+/// Adds references to the platform's objects to a pod template.
 pub(super) fn complete_template(spec: &mut Value, name: &str) {
     spec["serviceAccountName"] = name.into();
     spec["priorityClassName"] = PRIORITY.into();
@@ -47,7 +49,8 @@ pub(super) fn complete_template(spec: &mut Value, name: &str) {
     container["volumeMounts"] = json!([{"name": "cache", "mountPath": "/cache"}]);
 }
 
-/// Creates what the pods of a workload reference. `cluster`: the name of the cluster, which its volume has.
+/// Creates the objects that the pods of a workload reference. `cluster` is the name of the cluster; the name of the
+/// volume contains it.
 pub(super) fn add_references(objects: &mut Objects, cluster: &str, namespace: &str, name: &str, now: Timestamp) {
     let selector = json!({"matchLabels": {"app": name}});
     let metadata = |name: &str| json!({"name": name, "namespace": namespace});
@@ -87,7 +90,7 @@ pub(in crate::lab::model) fn volume(cluster: &str, namespace: &str, name: &str) 
     format!("vol-{cluster}-{namespace}-{name}")
 }
 
-/// Creates the platform of a cluster. `cluster`: the name of the cluster, which owns its DNS records.
+/// Creates the platform of a cluster. `cluster` is the name of the cluster, which is the owner of its DNS records.
 pub(super) fn add_platform(objects: &mut Objects, cluster: &str, now: Timestamp) {
     let system = [
         (Kind::Deployment, "coredns", "coredns:v1.12.1"),
@@ -132,7 +135,8 @@ pub(super) fn add_platform(objects: &mut Objects, cluster: &str, now: Timestamp)
     }
 }
 
-/// Creates what must run in only one cluster, in a namespace. `active`: whether it runs in this cluster.
+/// Creates the objects of a namespace that must run in only one cluster. `active` says whether they run in this
+/// cluster.
 pub(super) fn add_single(objects: &mut Objects, namespace: &str, active: bool, now: Timestamp) {
     let metadata = |name: &str| json!({"name": name, "namespace": namespace});
     let template = |name: &str| {
@@ -170,7 +174,7 @@ pub(super) fn add_single(objects: &mut Objects, namespace: &str, active: bool, n
     }
 }
 
-/// Returns an object with a pod template, of which the lab runs no pods.
+/// Returns an object with a pod template, for which the lab creates no pods.
 fn owner(namespace: &str, name: &str, image: &str, replicas: u32) -> Value {
     let labels = json!({"app": name});
     json!({

@@ -54,7 +54,7 @@ pub(super) fn rule(world: &World, route: &Route) -> Value {
     Value::Object(map)
 }
 
-/// Returns actions as reads return them: the ARN of a single group also appears beside the configuration.
+/// Returns actions as reads return them: the ARN of a single group also appears outside of the configuration.
 pub(super) fn actions(actions: &[Value]) -> Value {
     let shown = actions.iter().map(|action| {
         let mut action = action.clone();

@@ -1,5 +1,5 @@
 //! The marks above a chart: the starts of steps, problems, operator actions and the faults of a scenario. Marks that
-//! would overlap on a narrow page are joined; faults have a line of their own.
+//! would overlap on a narrow page are joined; faults have a separate line.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -7,15 +7,15 @@ use maud::{Markup, html};
 use super::super::{EventKind, ReportInput};
 use super::span::{Span, WIDTH, round};
 
-/// The narrowest chart, in pixels: on a page of 500.
+/// The minimum width of a chart, in pixels, on a page that is 500 pixels wide.
 const NARROW: f64 = 420.0;
-/// Pixels of a character of a label, and of the space beside a label.
+/// The width of a character of a label, and of the space next to a label, in pixels.
 const CHARACTER: f64 = 7.0;
 const SPACE: f64 = 8.0;
 /// Pixels of a dot with its space.
 const DOT: f64 = 12.0;
 
-/// Something at a place, which takes some width.
+/// A mark at a position, with the width that its label needs.
 struct Mark {
     x: f64,
     kind: EventKind,
@@ -79,7 +79,7 @@ pub(super) fn marks(input: &ReportInput, span: Span) -> Markup {
     }
 }
 
-/// Joins marks until none overlaps another.
+/// Joins marks until no two marks overlap.
 fn apart(marks: impl Iterator<Item = Mark>) -> Vec<Mark> {
     let mut kept: Vec<Mark> = Vec::new();
     for mut mark in marks {

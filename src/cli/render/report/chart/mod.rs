@@ -1,6 +1,6 @@
 //! The charts of a report: the shares over time, below them the health and a rehearsal's failed requests, and marks for
-//! steps and events; a second one enlarges an incident. The shapes are stretched to the width of the page, so texts are
-//! beside them, not inside.
+//! steps and events. A second chart enlarges an incident. The shapes are stretched to the width of the page, so texts
+//! are next to the shapes and not inside.
 
 mod marks;
 mod span;
@@ -16,7 +16,7 @@ use span::{Span, round};
 
 /// The height of a row in its own units.
 const HEIGHT: f64 = 100.0;
-/// The lowest block of failed requests, so that one failure is visible.
+/// The minimum height of a block of failed requests, so that one failure is visible.
 const MIN_HEIGHT: f64 = 6.0;
 /// The number of colors; further clusters share the last one.
 const COLORS: usize = 4;
@@ -41,7 +41,8 @@ struct Block {
     title: String,
 }
 
-/// Returns the chart of the run, and one of its incident if that is too short to be seen in the first.
+/// Returns the chart of the run, and a second chart of its incident if the incident is too short to be visible in the
+/// first.
 pub fn chart(input: &ReportInput) -> Markup {
     html! {
         (picture(input, Span::whole(input)))
@@ -148,7 +149,7 @@ fn shares(input: &ReportInput, span: Span) -> Vec<Block> {
     blocks
 }
 
-/// Returns the targets of a cluster by their state, stacked, with the healthy ones at the bottom.
+/// Returns the targets of a cluster by their state, stacked, with the healthy targets at the bottom.
 fn targets(input: &ReportInput, span: Span, cluster: &str) -> Vec<Block> {
     let most = f64::from(max_targets(input, cluster).max(1));
     let points = input.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?)));

@@ -12,7 +12,7 @@ pub(super) const WIDTH: f64 = 1000.0;
 const MIN_DISTANCE: f64 = 0.5;
 /// Problems closer than this belong to one incident.
 const INCIDENT_GAP: SignedDuration = SignedDuration::from_mins(10);
-/// The least time shown before and after an incident.
+/// The minimum time that is shown before and after an incident.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 /// An incident is enlarged if it takes at most this part of the run.
 const SMALL_PART: i32 = 3;
@@ -99,7 +99,7 @@ impl Span {
         pairs.map(part).collect()
     }
 
-    /// Returns each point with its time until the next one, as far as it is in this span. Points too close to be visible are
+    /// Returns each point with the time until the next point, limited to this span. Points too close to be visible are
     /// dropped.
     pub fn blocks<T: Clone>(self, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Self, T)> {
         let mut kept: Vec<(Timestamp, T)> = Vec::new();
