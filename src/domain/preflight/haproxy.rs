@@ -161,6 +161,7 @@ mod tests {
             settle: None,
         });
         let facts = Facts {
+            quotas: BTreeMap::new(),
             caller: Err(Unreadable::Throttled),
             live: LiveResources::default(),
             selection,
