@@ -129,6 +129,10 @@ impl Inventory for Balancers {
         };
         api.inventory.target_groups(groups, detail).await
     }
+
+    async fn quota(&self, name: &str) -> Result<u32, Unreadable> {
+        self.aws()?.inventory.quota(name).await
+    }
 }
 
 #[async_trait]

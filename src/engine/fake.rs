@@ -111,6 +111,9 @@ impl Inventory for FakeTags {
     async fn target_groups(&self, _: Groups<'_>, _: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
         Err(Unreadable::Throttled)
     }
+    async fn quota(&self, _: &str) -> Result<u32, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
 }
 
 #[async_trait]

@@ -45,9 +45,7 @@ pub trait Inventory: Send + Sync {
     /// Reads target groups. A selector by tags always reads tags.
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable>;
     /// Reads a quota of the account by its name.
-    async fn quota(&self, name: &str) -> Result<u32, Unreadable> {
-        Err(Unreadable::NotFound(format!("there is no quota {name}")))
-    }
+    async fn quota(&self, name: &str) -> Result<u32, Unreadable>;
 }
 
 /// The identity of the caller in AWS.

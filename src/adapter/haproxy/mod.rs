@@ -182,6 +182,10 @@ impl Inventory for Haproxy {
         }
         Ok(found)
     }
+
+    async fn quota(&self, _: &str) -> Result<u32, Unreadable> {
+        Err(Unreadable::Setup("HAProxy has no quotas".to_owned()))
+    }
 }
 
 /// HAProxy has no tags.

@@ -471,6 +471,10 @@ impl Inventory for BadApi {
         self.read()?;
         self.inner.inventory.target_groups(groups, detail).await
     }
+    async fn quota(&self, name: &str) -> Result<u32, Unreadable> {
+        self.read()?;
+        self.inner.inventory.quota(name).await
+    }
 }
 
 #[async_trait]

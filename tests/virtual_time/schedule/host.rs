@@ -193,6 +193,9 @@ impl Inventory for LoadBalancerTransport {
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
         self.process.send(self.inner.inventory.target_groups(groups, detail)).await
     }
+    async fn quota(&self, name: &str) -> Result<u32, Unreadable> {
+        self.process.send(self.inner.inventory.quota(name)).await
+    }
 }
 
 #[async_trait]

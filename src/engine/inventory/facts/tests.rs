@@ -47,6 +47,9 @@ impl Inventory for CountingBalancer {
         };
         Ok(self.count_call(found))
     }
+    async fn quota(&self, _: &str) -> Result<u32, Unreadable> {
+        Ok(self.count_call(5))
+    }
 }
 
 #[async_trait]

@@ -163,4 +163,7 @@ impl Inventory for WrongBalancer {
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
         self.inner.inventory.target_groups(groups, detail).await
     }
+    async fn quota(&self, name: &str) -> Result<u32, Unreadable> {
+        self.inner.inventory.quota(name).await
+    }
 }
