@@ -71,7 +71,8 @@ fn aws_script(run: &str, started: &Started, policy: MarkerMode, now: Timestamp) 
         .replace("{trace}", script_use::KEY)
         .replace("{weights}", route_tag::KEY);
     let tags = if policy == MarkerMode::Tag { tag_commands(started) } else { String::new() };
-    format!("{head}\n{commands}{tail}{tags}{}", END.replace("{run}", run))
+    let connections = if started.routes.iter().any(|r| r.keeps_connections) { CONNECTIONS } else { "" };
+    format!("{head}\n{commands}{tail}{tags}{connections}{}", END.replace("{run}", run))
 }
 
 /// Returns the names of the groups that the script sends traffic to.
@@ -218,6 +219,10 @@ untag() {
 }
 "#;
 
+/// Only in the script of a run with routes whose connections outlive a change of the weights.
+const CONNECTIONS: &str = r#"
+echo "new connections go to these groups; existing connections to other groups remain until they close""#;
+
 const END: &str = r#"
 echo "next: on the machine where the run was started, type: cutover rollback {run}"
 echo "      it reads every route, and ends the run; until then a new run of the plan is refused"
@@ -261,6 +266,12 @@ mod tests {
         );
         let untag = text.lines().find(|line| line.starts_with("untag ")).unwrap_or_default();
         assert!(started.routes.iter().all(|route| untag.contains(route.id.id())), "{untag}");
+        let connections = "\necho \"new connections go to these groups; existing connections";
+        assert!(!text.contains(connections), "{text}");
+        let mut kept = started.clone();
+        kept.routes[0].keeps_connections = true;
+        let kept = script("alpha-1", &kept, MarkerMode::Tag, Timestamp::UNIX_EPOCH);
+        assert!(kept.contains(connections), "{kept}");
         let none = script("alpha-1", &started, MarkerMode::None, Timestamp::UNIX_EPOCH);
         assert!(["\nrecord ", "\nrelease ", "\nuntag "].iter().all(|verb| !none.contains(verb)), "{none}");
     }

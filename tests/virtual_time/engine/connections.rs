@@ -8,7 +8,7 @@ use cutover::engine::inventory::read_balancer;
 use cutover::plan::model::MarkerMode;
 use jiff::{SignedDuration, Timestamp};
 
-use super::test_run::{TestRun, ending_name, example, exit, plan, scenario};
+use super::test_run::{TestRun, ending_name, example, exit, plan, plan_of, scenario};
 
 /// Returns the time of the first record whose event is as wanted.
 fn time_of(records: &[Record], wanted: impl Fn(&Event) -> bool) -> Timestamp {
@@ -46,6 +46,43 @@ async fn a_guard_acts_while_a_step_settles() {
     assert!(end.duration_since(rollback) < SignedDuration::from_mins(1), "{rollback} {end}");
     let note = "existing connections to broker-green remain until they close; only new connections";
     assert!(test_run.output().contains(note), "{}", test_run.output());
+}
+
+/// A workload behind an ALB and an NLB moves as one step, which ends after the longer settle, and goes back as one.
+#[tokio::test(start_paused = true)]
+async fn a_workload_behind_both_kinds_moves_as_one() {
+    let text = "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {name: mixed}
+spec:
+  aws: {accountId: \"123456789012\", region: eu-central-1}
+  clusters: [{name: a, eks: shop-a}, {name: b, eks: shop-b}]
+  workloads:
+    - name: shop
+      service: {namespace: shop, name: shop, port: 8080}
+      routes:
+        - alb: {loadBalancer: shop, listeners: [443], targetGroups: {a: shop-a, b: shop-b}, rules: [{priority: 10}]}
+        - nlb: {loadBalancer: tcp, listeners: [5671], targetGroups: {a: tcp-a, b: tcp-b}, settle: 2m}
+  strategy:
+    from: a
+    to: b
+    settle: 5s
+    steps: [{bind: {}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 100}, {pause: {duration: 1m}}]
+";
+    let mut test_run = TestRun::begin(plan_of(text), &example("healthy")).await;
+    let settles: Vec<_> = test_run.started().routes.iter().map(|r| (r.settle, r.keeps_connections)).collect();
+    assert_eq!(settles, [(None, false), (Some(120), true)]);
+    let end = test_run.run().await;
+    assert_eq!((ending_name(&end), exit(&end)), ("completed", Exit::Done), "{}", test_run.output());
+    test_run.assert_shares(100, &[]);
+    let records = test_run.records();
+    let begun = time_of(&records, |e| matches!(e, Event::StepStarted { step: 2, .. }));
+    let settled = time_of(&records, |e| matches!(e, Event::Settled { step: 2 }));
+    assert!(settled.duration_since(begun) >= SignedDuration::from_mins(2), "{begun} {settled}");
+    let mut test_run = TestRun::begin(plan_of(text), &example("green-dies-at-50")).await;
+    assert_eq!(ending_name(&test_run.run().await), "rolled back", "{}", test_run.output());
+    test_run.assert_original(&[]);
+    assert!(test_run.output().contains("existing connections to tcp-b remain"), "{}", test_run.output());
 }
 
 /// Without run or plan: the names of the target groups are enough.
