@@ -1,5 +1,5 @@
-//! `cutover` moves production traffic from one Kubernetes cluster to the next, step by step, at an AWS Application Load
-//! Balancer.
+//! `cutover` moves production traffic from one Kubernetes cluster to the next, step by step, at Application and Network
+//! Load Balancers of AWS and at HAProxy.
 //!
 //! The modules of the crate, top to bottom. A dependency (a `use`, or any other path to a file) points down only:
 //!
@@ -12,8 +12,8 @@
 //! - [`engine`]: the loop: observe, decide, journal, write, read back.
 //! - [`port`]: interfaces to the outside, as traits in domain types.
 //! - [`domain`]: the rules as pure functions: shares and weights, gates, the state as a fold over events, `decide`. No
-//! async, no I/O, no clock. A module inside `domain` uses only the modules before it in this list: `traffic`, `elb`,
-//! `kubernetes`, `health` and `metric`, `run`, `decide`, `preflight`, `emergency`, `view`.
+//!   async, no I/O, no clock. A module inside `domain` uses only the modules before it in this list: `traffic`, `elb` and
+//!   `haproxy`, `kubernetes`, `health` and `metric`, `run`, `decide`, `preflight`, `compare`, `emergency` and `view`.
 //! - [`plan`]: the plan file, from bytes to a checked value, with diagnostics that name line and column.
 //! - [`base`]: small building blocks that import nothing of this crate.
 //!
