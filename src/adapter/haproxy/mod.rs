@@ -121,7 +121,7 @@ impl Traffic for Haproxy {
                     by_backend.entry(key).or_default().push((id, glob.to_owned()));
                 }
                 None => {
-                    drop(all.insert(id.clone(), Err(Unreadable::NotFound(format!("{id} is not a set of servers")))))
+                    drop(all.insert(id.clone(), Err(Unreadable::NotFound(format!("{id} is not a set of servers")))));
                 }
             }
         }

@@ -188,7 +188,9 @@ fn trim_pod(body: &mut serde_json::Value) {
     statuses.into_iter().flatten().for_each(|status| keep(Some(status), &["name", "imageID"]));
     if let Some(conditions) = body.pointer_mut("/status/conditions").and_then(|value| value.as_array_mut()) {
         conditions.retain(|condition| condition["type"] == "PodScheduled");
-        conditions.iter_mut().for_each(|condition| keep(Some(condition), &["type", "status", "message"]));
+        for condition in conditions {
+            keep(Some(condition), &["type", "status", "message"]);
+        }
     }
 }
 

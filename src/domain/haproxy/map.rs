@@ -122,7 +122,8 @@ mod tests {
     /// Returns an answer of HAProxy 2.6.12 with these numbers of slots.
     fn answer(counts: &[(&str, usize)]) -> String {
         let names = counts.iter().flat_map(|(name, count)| vec![*name; *count]);
-        names.enumerate().map(|(n, name)| format!("0x55c232127{n:03x} {n} {name}\n")).collect::<String>() + "\n"
+        let lines = names.enumerate().map(|(n, name)| format!("0x55c232127{n:03x} {n} {name}"));
+        lines.chain([String::new(), String::new()]).collect::<Vec<_>>().join("\n")
     }
 
     fn counts(slots: &[Slot]) -> BTreeMap<&str, usize> {

@@ -39,7 +39,9 @@ fn restore(backend: &Backend, weights: &BTreeMap<String, u32>) -> String {
     for (server, weight) in ordered {
         let command = format!("set server {}/{server} weight {weight}", backend.name);
         match lines.last_mut() {
-            Some(line) if !line.is_empty() && line.len() + command.len() < MAX_LINE => *line += &format!(";{command}"),
+            Some(line) if !line.is_empty() && line.len() + command.len() < MAX_LINE => {
+                line.extend([";", &command]);
+            }
             Some(line) if line.is_empty() => *line = command,
             _ => lines.push(command),
         }

@@ -115,9 +115,9 @@ fn groups_of_action<'a>(context: &Context<'a>, selected: &'a SelectedRoute) -> V
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html>.
 fn check_groups_of_action(context: &Context<'_>, selected: &SelectedRoute, findings: &mut Vec<Finding>) {
     let groups = groups_of_action(context, selected);
-    let values: [(&str, fn(&TargetGroup) -> &str); 2] =
-        [("protocol", |group| &group.protocol), ("IP address type", |group| &group.ip_address_type)];
-    for (what, value) in values {
+    let protocol: fn(&TargetGroup) -> &str = |group| &group.protocol;
+    let address_type: fn(&TargetGroup) -> &str = |group| &group.ip_address_type;
+    for (what, value) in [("protocol", protocol), ("IP address type", address_type)] {
         let distinct: BTreeSet<&str> = groups.iter().map(|group| value(group)).filter(|v| !v.is_empty()).collect();
         if distinct.len() < 2 {
             continue;

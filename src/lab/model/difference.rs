@@ -188,6 +188,7 @@ fn set(object: &mut Value, path: &str, value: Value) {
 }
 
 /// Returns the changes of a difference, for a workload. `other` is the name of the cluster with which it is compared.
+#[expect(clippy::too_many_lines, reason = "one arm for each rule")]
 fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, objects: &Objects) -> Vec<Edit> {
     let edit = |kind: Kind, namespace: &str, name: &str, change: ObjectChange| {
         vec![Edit::object(kind, namespace, name, change)]
@@ -230,7 +231,7 @@ fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, obje
         Difference::Support => vec![Edit::platform(|platform| platform.support_days = 30)],
         Difference::AddonUnhealthy => vec![Edit::platform(|platform| platform.addons[0].status = "DEGRADED")],
         Difference::AddonUnsupported => {
-            vec![Edit::platform(|platform| platform.addons[0].version = "v1.0.0-eksbuild.1".to_owned())]
+            vec![Edit::platform(|platform| platform.addons[0].version = "v1.0.0-eksbuild.1".into())]
         }
         Difference::Kubelet => nodes("/status/nodeInfo/kubeletVersion", "v1.20.0".into()),
         Difference::Architecture => nodes("/status/nodeInfo/architecture", "arm64".into()),

@@ -132,7 +132,7 @@ impl Fleet {
     pub fn start(servers: &[&str], instances: usize, options: &str) -> Self {
         let folder = tempfile::tempdir().expect("the folder should be created");
         let servers: Vec<_> = servers.iter().map(|name| Server::start(name)).collect();
-        let slots: String = (0..100).map(|slot| format!("{slot} webapp-a\n")).collect();
+        let slots = (0..100).map(|slot| format!("{slot} webapp-a\n")).collect::<Vec<_>>().concat();
         std::fs::write(folder.path().join("shares.map"), slots).expect("the map should be written");
         let instances = (0..instances).map(|n| instance(folder.path(), n, &servers, options)).collect();
         Self { servers, instances, folder }
@@ -399,7 +399,7 @@ backend webapp
     {options}
 {servers}";
 
-const PLAN: &str = r#"apiVersion: cutover.dev/v1alpha1
+const PLAN: &str = r"apiVersion: cutover.dev/v1alpha1
 kind: Cutover
 metadata: {name: webapp}
 spec:
@@ -417,4 +417,4 @@ spec:
     gates: {targetHealth: {raise: {stableFor: 1s}, guard: {for: 2s}}}
     steps:
 {steps}
-"#;
+";
