@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -258,7 +258,8 @@ fn instance(folder: &Path, number: usize, servers: &[Server], options: &str) -> 
 
 /// The requests that clients send all the while.
 pub struct Clients {
-    answers: Arc<(Mutex<Vec<String>>, Condvar)>,
+    /// Each answer, or failure, with the time at which its request began.
+    answers: Arc<(Mutex<Vec<(Instant, String)>>, Condvar)>,
     ends: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
@@ -273,8 +274,9 @@ impl Clients {
                     if ends.load(Ordering::SeqCst) {
                         return;
                     }
+                    let began = Instant::now();
                     let answer = request(*port).unwrap_or_else(|error| format!("failed: {error}"));
-                    answers.0.lock().expect("the lock should be free").push(answer);
+                    answers.0.lock().expect("the lock should be free").push((began, answer));
                     answers.1.notify_all();
                     // This is the rate of the requests, not a wait for anything.
                     std::thread::sleep(Duration::from_millis(20));
@@ -285,16 +287,23 @@ impl Clients {
         Self { answers, ends, threads }
     }
 
-    /// Waits for this number of further answers, and returns the share of servers whose names begin with `b`, in percent.
+    /// Waits for the answers to this number of requests that begin from now on, and returns the share of servers whose
+    /// names begin with `b`, in percent.
     pub fn measure(&self, count: usize) -> f64 {
         let (lock, changed) = &*self.answers;
+        let now = Instant::now();
         let mut answers = lock.lock().expect("the lock should be free");
         let before = answers.len();
-        while answers.len() < before + count {
+        let of_b = loop {
+            while answers.len() < before + count {
+                answers = changed.wait(answers).expect("the lock should be free");
+            }
+            let mut new = answers.iter().filter(|(began, _)| *began >= now).map(|(_, name)| name.starts_with('b'));
+            if new.clone().count() >= count {
+                break new.by_ref().take(count).filter(|of_b| *of_b).count();
+            }
             answers = changed.wait(answers).expect("the lock should be free");
-        }
-        let new = &answers[before..before + count];
-        let of_b = new.iter().filter(|name| name.starts_with('b')).count();
+        };
         let number = |count: usize| f64::from(u32::try_from(count).expect("the count should be small"));
         number(of_b) * 100.0 / number(count)
     }
@@ -306,7 +315,14 @@ impl Clients {
             thread.join().expect("the client should end");
         }
         let answers = self.answers.0.lock().expect("the lock should be free");
-        (answers.len(), answers.iter().filter(|answer| answer.starts_with("failed")).cloned().collect())
+        (
+            answers.len(),
+            answers
+                .iter()
+                .filter(|(_, answer)| answer.starts_with("failed"))
+                .map(|(_, failure)| failure.clone())
+                .collect(),
+        )
     }
 }
 
@@ -376,9 +392,10 @@ global
     stats timeout 10s
 defaults
     mode http
-    timeout connect 2s
-    timeout client 10s
-    timeout server 10s
+    timeout connect 60s
+    timeout client 60s
+    timeout server 60s
+    timeout check 30s
     retries 3
     option redispatch
 frontend web
