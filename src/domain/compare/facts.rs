@@ -164,6 +164,7 @@ impl KindApi {
             Kind::CustomResourceDefinition => trim_crd(body),
             _ => {}
         }
+        *body = compact(body.take());
     }
 }
 
@@ -173,6 +174,16 @@ const METADATA: &[&str] = &["name", "namespace", "labels", "annotations", "owner
 fn keep(value: Option<&mut serde_json::Value>, fields: &[&str]) {
     if let Some(map) = value.and_then(|value| value.as_object_mut()) {
         map.retain(|key, _| fields.contains(&key.as_str()));
+    }
+}
+
+/// Returns the value in maps that have no more room than they need. A map that lost entries keeps the room for them.
+fn compact(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value::{Array, Object};
+    match value {
+        Object(map) => Object(map.into_iter().map(|(key, value)| (key, compact(value))).collect()),
+        Array(list) => Array(list.into_iter().map(compact).collect()),
+        other => other,
     }
 }
 
