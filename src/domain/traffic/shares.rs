@@ -1,6 +1,6 @@
 //! Computes weights from shares: expresses percentages of the managed part in the weights of a load balancer.
 //!
-//! Members that are sets of servers have a size and limits of their own; their weights are computed in [`sized`].
+//! Members that are sets of servers have a size and limits of their own; their weights are computed in `sized.rs`.
 //!
 //! The result depends only on the *original* split and the shares, never on the live weights, so that a step always has
 //! the same result. The arithmetic is exact, with integers and with fractions that are compared by

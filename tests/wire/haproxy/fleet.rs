@@ -256,10 +256,12 @@ fn instance(folder: &Path, number: usize, servers: &[Server], options: &str) -> 
     instance
 }
 
+/// The answer to a request, or its failure, with the time at which the request began.
+type Answer = (Instant, String);
+
 /// The requests that clients send all the while.
 pub struct Clients {
-    /// Each answer, or failure, with the time at which its request began.
-    answers: Arc<(Mutex<Vec<(Instant, String)>>, Condvar)>,
+    answers: Arc<(Mutex<Vec<Answer>>, Condvar)>,
     ends: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
