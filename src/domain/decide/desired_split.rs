@@ -51,11 +51,12 @@ pub fn next_share_step(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
 /// Returns the shares of the groups outside the plan that get requests of a route, in percent of all its requests, by
 /// the ARN of the group.
 pub fn outside_shares(route: &Route, split: &Split) -> BTreeMap<String, f64> {
-    let weight = |arn: &str| f64::from(split.weight(arn).unwrap_or(0));
-    let total: f64 = split.ids().map(|arn| weight(arn)).sum();
+    let total = split.total_traffic();
+    #[allow(clippy::cast_precision_loss)] // weights are small
+    let share = |arn: &str| split.traffic(arn) as f64 * 100.0 / total as f64;
     let is_outside = |arn: &&String| !route.start.groups.values().any(|own| own == *arn);
-    let outside = split.ids().filter(is_outside).filter(|arn| weight(arn) > 0.0);
-    outside.map(|arn| (arn.clone(), weight(arn) * 100.0 / total)).collect()
+    let outside = split.ids().filter(is_outside).filter(|arn| split.traffic(arn) > 0);
+    outside.map(|arn| (arn.clone(), share(arn))).collect()
 }
 
 /// Returns the target split of a route after `step`.

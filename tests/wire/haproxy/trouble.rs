@@ -74,9 +74,9 @@ fn killed_instance_freezes_and_a_rollback_restores_the_other() {
     let mut run = fleet.follow("run plan.yaml --yes");
     run.until_step(2);
     fleet.instances[1].kill();
-    let gone = fleet.instances[1].api.clone();
+    let killed = fleet.instances[1].api.clone();
     let reading = run.until("the failed reading", |r| r.to_string().contains("no connection to its runtime API"));
-    assert!(reading.to_string().contains(&gone), "{reading}");
+    assert!(reading.to_string().contains(&killed), "{reading}");
     // It waits until the rollback ends.
     let _abort = fleet.follow("abort webapp --yes");
     let routes = |r: &serde_json::Value| r["event"] == "outcome" && r["result"] == "applied";

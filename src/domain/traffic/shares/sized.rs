@@ -138,9 +138,14 @@ impl<'a> Sides<'a> {
             let traffic = weight * side.size;
             if !is_tolerable(distance(traffic, side.share, best.traffic), side.share, best.traffic) {
                 #[allow(clippy::cast_precision_loss)] // weights are small
-                let got = (traffic as f64 * 100_000.0 / best.traffic as f64).round() / 1000.0;
+                let closest = (traffic as f64 * 100_000.0 / best.traffic as f64).round() / 1000.0;
                 let smallest = self.smallest_share(side);
-                return Err(ShareError::TooCoarse { cluster: side.cluster.clone(), wanted: side.share, got, smallest });
+                return Err(ShareError::TooCoarse {
+                    cluster: side.cluster.clone(),
+                    wanted: side.share,
+                    got: closest,
+                    smallest,
+                });
             }
         }
         Ok(())
