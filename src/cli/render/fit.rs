@@ -31,7 +31,7 @@ pub struct Screen {
 }
 
 /// A heading and its entries, each of one or more lines.
-struct Part {
+struct ScreenPart {
     heading: &'static str,
     entries: Vec<Vec<String>>,
     /// How many entries are shown.
@@ -40,7 +40,7 @@ struct Part {
     least: usize,
 }
 
-impl Part {
+impl ScreenPart {
     fn height(&self) -> usize {
         self.height_with(self.shown)
     }
@@ -77,7 +77,7 @@ impl Part {
 /// The parts of a dashboard.
 pub(super) struct Parts<'a> {
     head: Vec<String>,
-    below: Vec<Part>,
+    below: Vec<ScreenPart>,
     rows: usize,
     style: &'a Style,
 }
@@ -91,7 +91,7 @@ impl<'a> Parts<'a> {
         let part = |(heading, lines): &Section| {
             let entries: Vec<_> = lines.iter().map(|line| wrap_entry(heading, line, width)).collect();
             let least = if *heading == "gates" { open.max(1) } else { 1 };
-            Part { heading, shown: entries.len(), entries, least }
+            ScreenPart { heading, shown: entries.len(), entries, least }
         };
         Self { head, below: below.iter().map(part).collect(), rows: screen.height.saturating_sub(1), style }
     }
@@ -107,7 +107,7 @@ impl<'a> Parts<'a> {
     }
 
     fn height(&self) -> usize {
-        self.head.len() + self.below.iter().map(Part::height).sum::<usize>()
+        self.head.len() + self.below.iter().map(ScreenPart::height).sum::<usize>()
     }
 
     /// Hides entries of the longest section, and of the waits only if no other section can be shortened. Returns

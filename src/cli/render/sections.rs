@@ -452,10 +452,10 @@ fn with_remaining_time(view: &RunView, w: &Wait, style: &Style) -> String {
     format!("{}{}", wait_in_zone(w, style), rest.unwrap_or_default())
 }
 
-/// Formats the way back to a cluster, such as `a: 31 of 40 healthy targets of the start`.
+/// Formats the way back to a cluster, such as `a: 31 healthy targets, 40 at the start`.
 fn way_back(back: &WayBackView, style: &Style) -> String {
     let healthy = back.healthy.map_or_else(|| "unknown".into(), |n| n.to_string());
-    let text = format!("{}: {healthy} of {} healthy targets of the start", back.cluster, back.baseline);
+    let text = format!("{}: {healthy} healthy targets, {} at the start", back.cluster, back.baseline);
     let tone = match back.healthy {
         Some(0) => Tone::Bad,
         Some(n) if n >= back.baseline => Tone::Plain,

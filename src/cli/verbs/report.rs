@@ -9,7 +9,7 @@ use crate::app::find::{self, NO_REHEARSALS};
 use crate::app::state_store;
 use crate::base::redact;
 use crate::cli::args::{Global, Output};
-use crate::cli::render::report::{ClientsSeen, ReportInput, html, markdown};
+use crate::cli::render::report::{ClientResults, ReportInput, html, markdown};
 use crate::cli::render::style::Style;
 use crate::cli::term;
 use crate::domain::run::event::Record;
@@ -87,7 +87,7 @@ pub fn check_folder(file: &Path) -> Result<(), Failure> {
 pub fn write_page(
     plan: &Plan,
     records: &[Record],
-    clients: Option<ClientsSeen>,
+    clients: Option<ClientResults>,
     style: &Style,
     file: Option<&Path>,
 ) -> Result<Option<PathBuf>, Failure> {

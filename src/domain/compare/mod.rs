@@ -4,6 +4,7 @@
 //! A rule ignores facts that are unknown. Only `unknown` reports them.
 
 mod addons;
+mod capacity;
 mod context;
 mod dry_run;
 pub mod facts;
@@ -16,13 +17,12 @@ mod pair;
 pub mod platform;
 mod quantity;
 mod references;
-mod room;
 mod secrets;
 mod services;
+mod single_instance;
 mod subnets;
 mod support;
 mod trust;
-mod twice;
 mod unknown;
 mod versions;
 mod workloads;
@@ -60,9 +60,9 @@ pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Findi
         references::check,
         secrets::check,
         identity::check,
-        room::check,
+        capacity::check,
         subnets::check,
-        twice::check,
+        single_instance::check,
         unknown::check,
     ];
     for rule in rules {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::capacity::lacking;
 use super::context::Context;
 use super::facts::Kind;
-use super::room::lacking;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 

@@ -23,7 +23,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for pair in &pairs.workloads {
         images(context, pair, findings);
         scale(context, pair, findings);
-        for part in PARTS {
+        for part in TEMPLATE_PARTS {
             template(context, pair, part, findings);
         }
         placement(context, pair, findings);
@@ -165,7 +165,7 @@ fn scale(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 // --- the pod template ---
 
 /// A part of the pod template that is compared as a whole.
-struct Part {
+struct TemplatePart {
     code: Code,
     /// The name of the part in messages.
     what: &'static str,
@@ -176,50 +176,50 @@ struct Part {
     help: &'static str,
 }
 
-const PARTS: &[Part] = &[
-    Part {
+const TEMPLATE_PARTS: &[TemplatePart] = &[
+    TemplatePart {
         code: Code::CUT123,
         what: "resources",
         container: &["resources"],
         pod: &[],
         help: "with other requests or limits, a pod carries another load: make them equal",
     },
-    Part {
+    TemplatePart {
         code: Code::CUT124,
         what: "probes",
         container: &["readinessProbe", "livenessProbe", "startupProbe"],
         pod: &["readinessGates"],
         help: "with other probes, a pod counts as ready at another time: make them equal",
     },
-    Part {
+    TemplatePart {
         code: Code::CUT125,
         what: "environment",
         container: &["env", "envFrom"],
         pod: &[],
         help: "set the same environment variables in both clusters, or accept the difference if it is intended",
     },
-    Part {
+    TemplatePart {
         code: Code::CUT126,
         what: "command and arguments",
         container: &["command", "args", "workingDir"],
         pod: &[],
         help: "make them equal, or accept the difference if it is intended",
     },
-    Part {
+    TemplatePart {
         code: Code::CUT127,
         what: "volumes",
         container: &["volumeMounts", "volumeDevices"],
         pod: &["volumes"],
         help: "the pods may read or write other data: make the volumes equal",
     },
-    Part {
+    TemplatePart {
         code: Code::CUT128,
         what: "security context",
         container: &["securityContext"],
         pod: &["securityContext", "hostNetwork", "hostPID", "hostIPC"],
         help: "the pods may lack a right in one of the clusters: make the security context equal",
     },
-    Part {
+    TemplatePart {
         code: Code::CUT129,
         what: "priority class",
         container: &[],
@@ -228,7 +228,7 @@ const PARTS: &[Part] = &[
     },
 ];
 
-fn template(context: &Context<'_>, pair: &Pair<'_>, part: &Part, findings: &mut Vec<Finding>) {
+fn template(context: &Context<'_>, pair: &Pair<'_>, part: &TemplatePart, findings: &mut Vec<Finding>) {
     let Context { from, to, .. } = context;
     let (old, new) = (values(from, pair.from, part), values(to, pair.to, part));
     let mut differences: Vec<String> = Vec::new();
@@ -262,7 +262,7 @@ fn lacks_container(pair: &Pair<'_>, name: &str) -> bool {
 
 /// Returns the compared fields of a template, by container (empty: the pod) and field. Each entry of a named list is a
 /// separate field.
-fn values(cluster: &ClusterFacts, owner: &Object, part: &Part) -> BTreeMap<(String, String), Value> {
+fn values(cluster: &ClusterFacts, owner: &Object, part: &TemplatePart) -> BTreeMap<(String, String), Value> {
     let mut found = BTreeMap::new();
     let own = containers(owner).filter(|c| !text(c, "/name").is_some_and(is_sidecar));
     let containers = own.map(|c| (text(c, "/name").unwrap_or_default().to_owned(), c, part.container));

@@ -115,7 +115,7 @@ pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigge
     let weak = way_back(c.state, c.observed).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(
-            "{} has only {} of the {} healthy targets of the start; the rollback starts anyway",
+            "{} has only {} healthy targets, {} at the start; the rollback starts anyway",
             w.cluster,
             w.healthy.unwrap_or(0),
             w.baseline

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
-use super::route_status::{self, RouteStatus, Tally};
+use super::route_status::{self, GroupedStatuses, RouteStatus};
 use crate::base::time::later;
 use crate::domain::run::event::{BindingStart, Event, RunOutcome, StopReason, WaitReason, Write};
 use crate::domain::run::observation::Marker;
@@ -13,8 +13,8 @@ use crate::plan::model::Plan;
 
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(detach) = &c.state.retirement else { return Decision::Wait(Vec::new()) };
-    let Tally { writes, open, unread, blocked, .. } =
-        Tally::of(c.state.routes.values(), |route| route_status(c, route));
+    let GroupedStatuses { writes, open, unread, blocked, .. } =
+        GroupedStatuses::of(c.state.routes.values(), |route| route_status(c, route));
     let late = later(c.state.gate_timeout_since, c.plan.strategy.gates.timeout) <= c.now;
     let marker = (c.observed.marker == Some(Marker::Missing))
         .then(|| "the marker tag is missing from the load balancer".to_owned());

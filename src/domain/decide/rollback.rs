@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
-use super::route_status::{self, RouteStatus, Tally};
+use super::route_status::{self, GroupedStatuses, RouteStatus};
 use super::{desired_split, drift_text, freeze, hooks, ramp, replacement, way_back};
 use crate::base::number::count;
 use crate::base::{duration, text};
@@ -19,8 +19,8 @@ use crate::plan::model::{Plan, Step, StepKind};
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
     let routes = restore_order(c.plan, c.state);
-    let Tally { writes, open, unread, blocked: mut left, mut abandoned } =
-        Tally::of(routes, |route| route_status(c, route, rollback));
+    let GroupedStatuses { writes, open, unread, blocked: mut left, mut abandoned } =
+        GroupedStatuses::of(routes, |route| route_status(c, route, rollback));
     // Hooks start only after the first write. If no route can be written, this process exits, which would kill a hook.
     if (rollback.has_written || (writes.is_empty() && left.is_empty()))
         && let Some(call) = hooks::next_during_writes(c.plan, c.state)

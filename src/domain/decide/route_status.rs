@@ -25,7 +25,7 @@ pub enum RouteStatus {
 
 /// The statuses of all routes, grouped by kind.
 #[derive(Default)]
-pub struct Tally {
+pub struct GroupedStatuses {
     /// The writes to send, in the order of the routes.
     pub writes: Vec<Write>,
     /// The latest time at which an older write may still take effect.
@@ -38,22 +38,22 @@ pub struct Tally {
     pub abandoned: Vec<String>,
 }
 
-impl Tally {
+impl GroupedStatuses {
     /// Groups the statuses of the routes, in the order of the routes.
     pub fn of<'a>(routes: impl IntoIterator<Item = &'a Route>, status: impl Fn(&Route) -> RouteStatus) -> Self {
-        let mut tally = Self::default();
+        let mut statuses = Self::default();
         for route in routes {
             let named = |why: String| format!("{}: {why}", route.start.label);
             match status(route) {
                 RouteStatus::Reached => {}
-                RouteStatus::OpenWrite(until) => tally.open = tally.open.max(Some(until)),
-                RouteStatus::Pending(write) => tally.writes.push(write),
-                RouteStatus::Unread(why) => tally.unread = Some(named(why)),
-                RouteStatus::Blocked(why) => tally.blocked.push(named(why)),
-                RouteStatus::Abandoned(why) => tally.abandoned.push(named(why)),
+                RouteStatus::OpenWrite(until) => statuses.open = statuses.open.max(Some(until)),
+                RouteStatus::Pending(write) => statuses.writes.push(write),
+                RouteStatus::Unread(why) => statuses.unread = Some(named(why)),
+                RouteStatus::Blocked(why) => statuses.blocked.push(named(why)),
+                RouteStatus::Abandoned(why) => statuses.abandoned.push(named(why)),
             }
         }
-        tally
+        statuses
     }
 }
 

@@ -1,4 +1,4 @@
-//! Remembers whether an API has responded to a process that reads once. Each read of a silent API takes full time-outs,
+//! Remembers whether an API has responded to a process that reads once. Each read of an unresponsive API takes full time-outs,
 //! so only the first reads are repeated. Do not retry calls here.
 
 use std::sync::{Mutex, PoisonError};
@@ -19,34 +19,34 @@ enum State {
     Unknown,
     Responded,
     /// The API did not respond to several tries, for this reason.
-    Silent(Unreadable),
+    Unresponsive(Unreadable),
 }
 
 impl FirstContact {
     /// Allows reads of an API that did not respond.
-    pub fn forget_silence(&self) {
+    pub fn forget_unresponsive(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, State::Silent(_)) {
+        if matches!(*state, State::Unresponsive(_)) {
             *state = State::Unknown;
         }
     }
 
     /// Returns the reason for which further reads fail at once; `None` if a read may be tried.
-    pub fn silence(&self) -> Option<Unreadable> {
+    pub fn unresponsive_reason(&self) -> Option<Unreadable> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::Silent(why) => Some(why.clone()),
+            State::Unresponsive(why) => Some(why.clone()),
             _ => None,
         }
     }
 
     /// Records the failure of a try, or with `None` its success. `tries` is the number of tries of this read, which
     /// took `spent`. Returns whether no further try should follow.
-    pub fn is_silent(&self, failure: Option<&Unreadable>, tries: usize, spent: Duration) -> bool {
+    pub fn is_unresponsive(&self, failure: Option<&Unreadable>, tries: usize, spent: Duration) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*state, failure) {
             (State::Responded, _) => false,
             (_, Some(why @ Unreadable::Unavailable(_))) if tries > 1 && spent > GIVE_UP => {
-                *state = State::Silent(why.clone());
+                *state = State::Unresponsive(why.clone());
                 true
             }
             (_, Some(Unreadable::Unavailable(_))) => false,

@@ -33,10 +33,10 @@ enum Before {
 /// A change in the cluster of the fault, or in the cluster with which it is compared.
 struct Edit {
     in_other: bool,
-    change: Change,
+    change: EditKind,
 }
 
-enum Change {
+enum EditKind {
     Object {
         kind: Kind,
         namespace: String,
@@ -81,20 +81,20 @@ impl World {
         self.clusters.iter().position(|cluster| *cluster.name == **other).unwrap_or(cluster)
     }
 
-    fn edit(&mut self, cluster: usize, change: Change) -> Changed {
+    fn edit(&mut self, cluster: usize, change: EditKind) -> Changed {
         let now = self.now;
         let edited = &mut self.clusters[cluster];
         let before = match change {
-            Change::Object { kind, namespace, name, change } => {
+            EditKind::Object { kind, namespace, name, change } => {
                 let value = edited.objects.get(kind, &namespace, &name);
                 change_object(&mut edited.objects, (kind, &namespace, &name), change, now);
                 Before::Object { kind, namespace, name, value }
             }
-            Change::SkipVersion => {
+            EditKind::SkipVersion => {
                 let minor: u32 = edited.version.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap_or_default();
                 Before::Version(std::mem::replace(&mut edited.version, format!("1.{}", minor + 2)))
             }
-            Change::Platform(change) => {
+            EditKind::Platform(change) => {
                 let before = Box::new(edited.platform.clone());
                 change(&mut edited.platform);
                 Before::Platform(before)
@@ -227,7 +227,7 @@ fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, obje
     };
     let account = (namespace.clone(), name.clone());
     match rule {
-        Difference::Version => vec![Edit::of(Change::SkipVersion)],
+        Difference::Version => vec![Edit::of(EditKind::SkipVersion)],
         Difference::Support => vec![Edit::platform(|platform| platform.support_days = 30)],
         Difference::AddonUnhealthy => vec![Edit::platform(|platform| platform.addons[0].status = "DEGRADED")],
         Difference::AddonUnsupported => {
@@ -373,16 +373,16 @@ fn secret_with(key: &str) -> ObjectChange {
 }
 
 impl Edit {
-    fn of(change: Change) -> Self {
+    fn of(change: EditKind) -> Self {
         Self { in_other: false, change }
     }
 
     fn object(kind: Kind, namespace: &str, name: &str, change: ObjectChange) -> Self {
-        Self::of(Change::Object { kind, namespace: namespace.to_owned(), name: name.to_owned(), change })
+        Self::of(EditKind::Object { kind, namespace: namespace.to_owned(), name: name.to_owned(), change })
     }
 
     fn platform(change: impl FnOnce(&mut Platform) + 'static) -> Self {
-        Self::of(Change::Platform(Box::new(change)))
+        Self::of(EditKind::Platform(Box::new(change)))
     }
 
     fn in_other(self) -> Self {

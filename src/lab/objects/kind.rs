@@ -57,9 +57,9 @@ pub struct Resource {
     /// Whether the objects belong to a namespace.
     pub namespaced: bool,
     /// Whether the resource has the subresource `scale`.
-    pub scale: bool,
+    pub has_scale: bool,
     /// Whether the resource has the subresource `status`.
-    pub status: bool,
+    pub has_status: bool,
 }
 
 impl Resource {
@@ -71,7 +71,18 @@ impl Resource {
 
 const fn resource(kind: Kind, group: &'static str, version: &'static str, names: [&'static str; 3]) -> Resource {
     let [name, plural, singular] = names;
-    Resource { kind, group, version, name, plural, singular, short: &[], namespaced: true, scale: false, status: true }
+    Resource {
+        kind,
+        group,
+        version,
+        name,
+        plural,
+        singular,
+        short: &[],
+        namespaced: true,
+        has_scale: false,
+        has_status: true,
+    }
 }
 
 const NETWORKING: &str = "networking.k8s.io";
@@ -87,16 +98,16 @@ static BUILT_IN_RESOURCES: [Resource; 30] = [
     Resource { short: &["no"], namespaced: false, ..resource(Kind::Node, "", "v1", ["Node", "nodes", "node"]) },
     Resource { short: &["po"], ..resource(Kind::Pod, "", "v1", ["Pod", "pods", "pod"]) },
     Resource { short: &["svc"], ..resource(Kind::Service, "", "v1", ["Service", "services", "service"]) },
-    Resource { short: &["ev"], status: false, ..resource(Kind::Event, "", "v1", ["Event", "events", "event"]) },
+    Resource { short: &["ev"], has_status: false, ..resource(Kind::Event, "", "v1", ["Event", "events", "event"]) },
     Resource {
         short: &["cm"],
-        status: false,
+        has_status: false,
         ..resource(Kind::ConfigMap, "", "v1", ["ConfigMap", "configmaps", "configmap"])
     },
-    Resource { status: false, ..resource(Kind::Secret, "", "v1", ["Secret", "secrets", "secret"]) },
+    Resource { has_status: false, ..resource(Kind::Secret, "", "v1", ["Secret", "secrets", "secret"]) },
     Resource {
         short: &["sa"],
-        status: false,
+        has_status: false,
         ..resource(Kind::ServiceAccount, "", "v1", ["ServiceAccount", "serviceaccounts", "serviceaccount"])
     },
     Resource {
@@ -119,22 +130,22 @@ static BUILT_IN_RESOURCES: [Resource; 30] = [
     },
     Resource {
         short: &["limits"],
-        status: false,
+        has_status: false,
         ..resource(Kind::LimitRange, "", "v1", ["LimitRange", "limitranges", "limitrange"])
     },
     Resource {
         short: &["deploy"],
-        scale: true,
+        has_scale: true,
         ..resource(Kind::Deployment, "apps", "v1", ["Deployment", "deployments", "deployment"])
     },
     Resource {
         short: &["sts"],
-        scale: true,
+        has_scale: true,
         ..resource(Kind::StatefulSet, "apps", "v1", ["StatefulSet", "statefulsets", "statefulset"])
     },
     Resource {
         short: &["rs"],
-        scale: true,
+        has_scale: true,
         ..resource(Kind::ReplicaSet, "apps", "v1", ["ReplicaSet", "replicasets", "replicaset"])
     },
     Resource { short: &["ds"], ..resource(Kind::DaemonSet, "apps", "v1", ["DaemonSet", "daemonsets", "daemonset"]) },
@@ -150,10 +161,10 @@ static BUILT_IN_RESOURCES: [Resource; 30] = [
     resource(Kind::Job, "batch", "v1", ["Job", "jobs", "job"]),
     Resource { short: &["cj"], ..resource(Kind::CronJob, "batch", "v1", ["CronJob", "cronjobs", "cronjob"]) },
     Resource {
-        status: false,
+        has_status: false,
         ..resource(Kind::EndpointSlice, "discovery.k8s.io", "v1", ["EndpointSlice", "endpointslices", "endpointslice"])
     },
-    Resource { status: false, ..resource(Kind::Lease, "coordination.k8s.io", "v1", ["Lease", "leases", "lease"]) },
+    Resource { has_status: false, ..resource(Kind::Lease, "coordination.k8s.io", "v1", ["Lease", "leases", "lease"]) },
     Resource {
         short: &["pdb"],
         ..resource(
@@ -165,25 +176,25 @@ static BUILT_IN_RESOURCES: [Resource; 30] = [
     },
     Resource {
         short: &["netpol"],
-        status: false,
+        has_status: false,
         ..resource(Kind::NetworkPolicy, NETWORKING, "v1", ["NetworkPolicy", "networkpolicies", "networkpolicy"])
     },
     Resource { short: &["ing"], ..resource(Kind::Ingress, NETWORKING, "v1", ["Ingress", "ingresses", "ingress"]) },
     Resource {
         namespaced: false,
-        status: false,
+        has_status: false,
         ..resource(Kind::IngressClass, NETWORKING, "v1", ["IngressClass", "ingressclasses", "ingressclass"])
     },
     Resource {
         short: &["sc"],
         namespaced: false,
-        status: false,
+        has_status: false,
         ..resource(Kind::StorageClass, "storage.k8s.io", "v1", ["StorageClass", "storageclasses", "storageclass"])
     },
     Resource {
         short: &["pc"],
         namespaced: false,
-        status: false,
+        has_status: false,
         ..resource(
             Kind::PriorityClass,
             "scheduling.k8s.io",
@@ -203,7 +214,7 @@ static BUILT_IN_RESOURCES: [Resource; 30] = [
     },
     Resource {
         namespaced: false,
-        status: false,
+        has_status: false,
         ..resource(
             Kind::MutatingWebhookConfiguration,
             ADMISSION,
@@ -213,7 +224,7 @@ static BUILT_IN_RESOURCES: [Resource; 30] = [
     },
     Resource {
         namespaced: false,
-        status: false,
+        has_status: false,
         ..resource(
             Kind::ValidatingWebhookConfiguration,
             ADMISSION,

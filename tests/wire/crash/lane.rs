@@ -211,7 +211,10 @@ impl Lane {
         let mut command = Command::new(lab::program());
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
         command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("cutover should start");
+        // Starting a process and waiting for its end block the thread, and the proxies of all lanes need the threads of
+        // the runtime: the program would wait for a response until its time-out.
+        let started = tokio::task::spawn_blocking(move || command.stderr(Stdio::piped()).spawn()).await;
+        let mut child = started.expect("no thread should have panicked").expect("cutover should start");
         let (mut stdout, mut stderr) = (
             child.stdout.take().expect("the process should have a standard output"),
             child.stderr.take().expect("the process should have a standard error"),
@@ -228,7 +231,8 @@ impl Lane {
         let text = text.await.expect("no thread should have panicked").expect("the output should be readable");
         let out = out.await.expect("no thread should have panicked").expect("the output should be readable");
         let (mut child, killed_at) = self.wire.take_program().await;
-        let code = child.wait().expect("the process should end").code();
+        let ended = tokio::task::spawn_blocking(move || child.wait()).await.expect("no thread should have panicked");
+        let code = ended.expect("the process should end").code();
         (ProcessOutput { code, out, text }, killed_at)
     }
 

@@ -10,7 +10,7 @@ use crate::domain::traffic::{RouteContent, RouteId};
 
 /// The change of a route.
 #[derive(Debug, Clone, PartialEq)]
-enum Change {
+enum RouteChange {
     Deleted,
     Changed(String),
     AsBefore,
@@ -19,7 +19,7 @@ enum Change {
 /// Changes that have no line yet, each with its routes, in the order of their first route.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DriftSummary {
-    open: Vec<(Change, Vec<String>)>,
+    open: Vec<(RouteChange, Vec<String>)>,
     /// The record of the first change.
     first: Option<Record>,
 }
@@ -54,24 +54,26 @@ pub(super) fn one(route: &RouteId, expected: &RouteContent, live: Option<&RouteC
     line(&change(route, expected, live, names), &[names.route(route)])
 }
 
-fn change(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> Change {
-    let Some(live) = live else { return Change::Deleted };
-    names.change(route, expected, live).map_or(Change::AsBefore, Change::Changed)
+fn change(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> RouteChange {
+    let Some(live) = live else { return RouteChange::Deleted };
+    names.change(route, expected, live).map_or(RouteChange::AsBefore, RouteChange::Changed)
 }
 
-fn line(change: &Change, routes: &[String]) -> EventText {
+fn line(change: &RouteChange, routes: &[String]) -> EventText {
     let (who, them, are, rules) = match routes {
         [one] => (one.clone(), "the route", "is", "the rule"),
         many => (format!("{} ({})", count(many.len(), "route"), list(many)), "the routes", "are", "the rules"),
     };
     match change {
-        Change::Changed(change) if change.starts_with("reloaded") => {
+        RouteChange::Changed(change) if change.starts_with("reloaded") => {
             EventText::new(Tone::Bad, "✗", format!("{who}: the load balancer was {change}"))
         }
-        Change::Deleted => EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted {rules}")),
-        Change::Changed(change) => {
+        RouteChange::Deleted => EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted {rules}")),
+        RouteChange::Changed(change) => {
             EventText::new(Tone::Bad, "✗", format!("{who}: someone else changed {them}: {change}"))
         }
-        Change::AsBefore => EventText::new(Tone::Good, "✓", format!("{who}: {them} {are} as before the change again")),
+        RouteChange::AsBefore => {
+            EventText::new(Tone::Good, "✓", format!("{who}: {them} {are} as before the change again"))
+        }
     }
 }

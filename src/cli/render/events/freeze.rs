@@ -12,15 +12,15 @@ pub(super) fn commands(reason: FreezeReason, message: &str, run: &str) -> String
         FreezeReason::Drift => format!(
             "to accept the change: cutover resume {run} --keep-live; to undo it: cutover resume {run} --reassert"
         ),
-        FreezeReason::Unreadable | FreezeReason::LockLost => "the run continues by itself when that is over".to_owned(),
+        FreezeReason::Unreadable | FreezeReason::LockLost => {
+            "the run continues by itself when the cause is gone".to_owned()
+        }
         FreezeReason::GateTimeout => {
-            format!(
-                "the run continues by itself when the gates pass; to give them their time again: cutover resume {run}"
-            )
+            format!("the run continues by itself when the gates pass; to restart their time-out: cutover resume {run}")
         }
         FreezeReason::FromUnhealthy => format!(
             "the run continues by itself when it is healthy; \
-             to move on to the new cluster all the same: cutover resume {run}"
+             to move on to the new cluster anyway: cutover resume {run}"
         ),
         FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed | FreezeReason::NoWayBack => {
             format!("when the cause is gone: cutover resume {run}")

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{ClientsSeen, EventKind, ReportInput};
+use super::{ClientResults, EventKind, ReportInput};
 use crate::base::number::{count, percent};
 use crate::domain::run::event::{ClientMeasurement, RunOutcome};
 use crate::plan::model::Plan;
@@ -73,7 +73,7 @@ impl ReportInput<'_> {
     }
 }
 
-impl ClientsSeen {
+impl ClientResults {
     /// Says that a completed rehearsal had failed requests, which stopped nothing; `None` without failed requests.
     pub fn unseen_failures(&self, plan: &Plan) -> Option<String> {
         let why =

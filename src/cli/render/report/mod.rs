@@ -40,12 +40,12 @@ pub struct ReportInput<'a> {
     view: RunView,
     style: Style,
     /// Only of a rehearsal.
-    clients: Option<ClientsSeen>,
+    clients: Option<ClientResults>,
 }
 
 /// The results of the requests of a rehearsal's clients.
 #[derive(Debug, Clone, Default)]
-pub struct ClientsSeen {
+pub struct ClientResults {
     /// The measurement of each step, at its end.
     pub steps: Vec<(Timestamp, ClientMeasurement)>,
     /// All requests of the rehearsal.
@@ -105,7 +105,7 @@ impl<'a> ReportInput<'a> {
 
     /// Adds what the clients of a rehearsal saw, and what its faults did not do. No command reaches its run.
     #[must_use]
-    pub fn with_clients(mut self, clients: Option<ClientsSeen>) -> Self {
+    pub fn with_clients(mut self, clients: Option<ClientResults>) -> Self {
         self.view.reachable = clients.is_none();
         if clients.is_some() {
             // A real run of the plan would offer the same commands.

@@ -211,7 +211,7 @@ fn a_frozen_run_names_its_commands_and_a_rehearsal_those_of_a_real_run() {
     assert!(finished.contains("cutover run plans/alpha.yaml") && !finished.contains("cutover resume"), "{finished}");
     let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
     let rehearsed = ReportInput::new(&plan, &records, &history, &Style::plain());
-    let page = html(&rehearsed.with_clients(Some(ClientsSeen::default())));
+    let page = html(&rehearsed.with_clients(Some(ClientResults::default())));
     let wanted = format!("cutover rollback {}   # roll back", plan_argument(&plan));
     assert!(page.contains("A real run of the plan would offer") && page.contains(&wanted), "{page}");
     assert!(!page.contains(command), "the run of a rehearsal cannot be reached: {page}");
@@ -233,7 +233,7 @@ fn the_errors_of_a_rehearsals_clients_are_in_its_report() {
         client_errors: 31,
     };
     let clients =
-        ClientsSeen { steps: vec![(at(205), measured)], requests: 6000, errors: 33, ..ClientsSeen::default() };
+        ClientResults { steps: vec![(at(205), measured)], requests: 6000, errors: 33, ..ClientResults::default() };
     let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
     let input = ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(Some(clients));
     for text in [html(&input), markdown(&input)] {
@@ -291,12 +291,12 @@ fn the_incident_of_a_rehearsal_begins_with_its_fault_and_shows_failed_requests()
     let records = late(rolled_back(""));
     let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
     let fault = "scenario: fault 1 (line 6) begins: kill {cluster: to}".to_owned();
-    let clients = ClientsSeen {
+    let clients = ClientResults {
         requests: 1000,
         errors: 80,
         faults: vec![(at(7200), fault)],
         totals: vec![(at(0), 0, 0), (at(7200), 600, 0), (at(7230), 700, 25), (at(7415), 1000, 80)],
-        ..ClientsSeen::default()
+        ..ClientResults::default()
     };
     let input = ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(Some(clients));
     let page = html(&input);
@@ -350,7 +350,7 @@ fn a_completed_rehearsal_with_failed_requests_is_no_plain_success() {
             notes: Vec::new(),
         },
     ));
-    let seen = |errors| Some(ClientsSeen { requests: 1000, errors, ..ClientsSeen::default() });
+    let seen = |errors| Some(ClientResults { requests: 1000, errors, ..ClientResults::default() });
     let report = |errors| ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(seen(errors));
     let failed = report(80);
     let says = "80 of 1000 requests failed, and the plan has no metric gate; see `cutover help gates`";

@@ -65,7 +65,7 @@ fn commands_after_end(view: &RunView) -> Vec<String> {
         _ if view.without_journal.is_some() || view.retired || view.aborted_to.is_some() => Vec::new(),
         None => Vec::new(),
         Some(RunOutcome::Completed) => {
-            vec![format!("cutover finalize {}   # may the old cluster go?", view.run)]
+            vec![format!("cutover finalize {}   # can the old cluster be retired?", view.run)]
         }
         Some(RunOutcome::RolledBack) => {
             vec![report(), "cutover run PLAN   # a new run, when the cause is gone".to_owned()]
@@ -123,7 +123,7 @@ pub fn commands_of_a_real_run(view: &RunView) -> Vec<String> {
         None => next_commands(view),
         Some(RunOutcome::Completed) => vec![
             format!("cutover rollback {plan}   # take the traffic back, while the old cluster exists"),
-            format!("cutover finalize {plan}   # may the old cluster go?"),
+            format!("cutover finalize {plan}   # can the old cluster be retired?"),
         ],
         Some(RunOutcome::RolledBack | RunOutcome::Aborted) => {
             let sticky = view.sticky_clients_left.then(|| break_stickiness(view));
@@ -249,10 +249,10 @@ pub(super) fn rollback_commands(view: &RunView) -> Vec<String> {
 
 /// Returns the commands for a run that is frozen because its old cluster is unhealthy.
 fn without_way_back(view: &RunView, command: impl Fn(&str, &str, &str) -> String) -> Option<Vec<String>> {
-    let back = || command("rollback", " --force", "go back all the same, to a cluster without a healthy target");
+    let back = || command("rollback", " --force", "go back anyway, to a cluster without a healthy target");
     let mut commands = match view.frozen.as_ref()?.reason {
         FreezeReason::NoWayBack => vec![command("resume", "", "when the cause is gone")],
-        FreezeReason::FromUnhealthy => vec![command("resume", "", "move on to the new cluster all the same")],
+        FreezeReason::FromUnhealthy => vec![command("resume", "", "move on to the new cluster anyway")],
         _ => return None,
     };
     if view.phase == Phase::Baking && view.frozen.as_ref()?.reason == FreezeReason::FromUnhealthy {

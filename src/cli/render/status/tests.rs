@@ -479,7 +479,7 @@ fn a_finished_run_says_what_is_next() {
     let next = |outcome| text(&with(outcome), &Style::plain());
     let run = baking().run;
     for text in [next(RunOutcome::Completed), final_lines(&with(RunOutcome::Completed), &Style::plain()).join("\n")] {
-        assert!(text.contains(&format!("cutover finalize {run}   # may the old cluster go?")), "{text}");
+        assert!(text.contains(&format!("cutover finalize {run}   # can the old cluster be retired?")), "{text}");
     }
     for outcome in [RunOutcome::RolledBack, RunOutcome::Aborted] {
         let text = next(outcome);

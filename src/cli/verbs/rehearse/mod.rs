@@ -184,7 +184,7 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     let page = match &args.report {
         None => None,
         Some(file) => {
-            let clients = rehearsal.into_seen();
+            let clients = rehearsal.into_results();
             report::write_page(plan, &records, Some(clients), &term::style(global.color), Some(file))?
         }
     };

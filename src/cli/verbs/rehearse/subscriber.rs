@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::view::WayBackView;
 use crate::base::time::later;
-use crate::cli::render::report::ClientsSeen;
+use crate::cli::render::report::ClientResults;
 use crate::domain::decide::{stop_reason_now, way_back};
 use crate::domain::run::event::{ClientMeasurement, Event, MeasuredTime, Record, ResumeMode, StopReason, Wait};
 use crate::domain::run::observation::Observed;
@@ -75,9 +75,9 @@ impl<'a> RehearsalSubscriber<'a> {
     }
 
     /// Returns the results of the clients' requests, and the faults that never happened.
-    pub fn into_seen(self) -> ClientsSeen {
+    pub fn into_results(self) -> ClientResults {
         let (requests, errors) = self.lab.client_totals();
-        ClientsSeen {
+        ClientResults {
             steps: self.measured,
             requests,
             errors,
@@ -108,7 +108,7 @@ impl<'a> RehearsalSubscriber<'a> {
             self.inner.record(&Record::new(0, now, self.run.clone(), event));
         }
         let (requests, errors) = self.lab.client_totals();
-        let clients = ClientsSeen { requests, errors, ..ClientsSeen::default() };
+        let clients = ClientResults { requests, errors, ..ClientResults::default() };
         clients.unseen_failures(&self.lab.plan).filter(|_| finished && !self.rolling_back)
     }
 

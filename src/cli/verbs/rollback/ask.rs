@@ -115,5 +115,5 @@ fn refuse_opposite(args: &Rollback, proposal: &RollbackPreview<'_>) -> Failure {
     let load_balancer = args.load_balancer.as_deref().unwrap_or(&proposal.moves.load_balancers);
     failure
         .next(format!("to restore the shares before the run: cutover rollback --load-balancer {load_balancer}"))
-        .next("to move the traffic the other way all the same: repeat the command with --force")
+        .next("to move the traffic the other way anyway: repeat the command with --force")
 }

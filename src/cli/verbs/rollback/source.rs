@@ -195,7 +195,7 @@ fn put_back_before(runs: &[RunSummary], name: Option<&str>, failure: Failure) ->
     if let Some(step) = run.aborted_to {
         let cause = format!(
             "no run is unfinished, but not all traffic is back: {} was aborted to the shares of step {step} at {at}, and \
-             nobody guards these shares",
+             no process guards these shares",
             run.id
         );
         return Failure {

@@ -289,7 +289,7 @@ fn rollback_to_fewer_healthy_targets_starts_with_a_notice() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     sim.observe_after(POLL, &ok(8), &Ok((0, 10)));
-    let message = "a has only 8 of the 10 healthy targets of the start; the rollback starts anyway";
+    let message = "a has only 8 healthy targets, 10 at the start; the rollback starts anyway";
     assert!(
         sim.rolls_back()
             && sim.events.contains(&Event::Notice { message: message.into(), refused: None, request: None }),

@@ -105,8 +105,9 @@ pub fn judge_error_rates(
     }
     let most = bound::max_difference(rates.old, rates.new);
     let bounds = format!(
-        "the error rate may be up to {:.2} percentage points higher; {:.2} are allowed",
+        "the true error rate can be up to {:.2} percentage points above that of {}; at most {:.2} are allowed",
         most * 100.0,
+        sides.old,
         rule.max_difference * 100.0
     );
     if most <= rule.max_difference {
@@ -248,7 +249,7 @@ mod tests {
         assert_verdict(&[((540, 5), (60, 0)); 3], GateResult::Hold, "compared for 180s of the 300s");
         assert_verdict(&[((0, 0), (600, 6)); 10], GateResult::Hold, "cluster a has no requests to compare with");
         assert_verdict(&[((54, 0), (6, 0)); 20], GateResult::Hold, "are allowed");
-        assert_verdict(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points higher");
+        assert_verdict(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points above that of");
         assert_verdict(&[((540, 5), (60, 6)); 5], GateResult::Fail, "to 1, in 5 bad windows");
         // Regression test: the highest odds of a computation were shown as a measured number.
         let most = "with odds of more than a million to 1";

@@ -178,7 +178,7 @@ impl<'a> OpenScope<'a> {
         if reading.open_scopes == 0 {
             // An API that did not respond some time ago is tried again.
             for api in [&shared.elb, &shared.sts, &shared.eks, &shared.iam, &shared.ec2] {
-                api.contact.forget_silence();
+                api.contact.forget_unresponsive();
             }
             *reading = Reading::new(reading.limit, shared.clock.now());
         }
@@ -205,7 +205,7 @@ impl ReadPace for Shared {
         let api = self.api(api);
         let _turn = api.turn.lock().await;
         loop {
-            if let Some(why) = api.contact.silence() {
+            if let Some(why) = api.contact.unresponsive_reason() {
                 return Err(why);
             }
             let now = self.clock.now();
@@ -229,7 +229,7 @@ impl ReadPace for Shared {
         let temporary = matches!(failure, Some(Unreadable::Unavailable(_)));
         tries.failures += usize::from(temporary);
         let spent = now.duration_since(tries.first).unsigned_abs();
-        let silent = api.contact.is_silent(failure, tries.failures, spent);
+        let unresponsive = api.contact.is_unresponsive(failure, tries.failures, spent);
         match failure {
             Some(Unreadable::Throttled) => {
                 lock(&api.pace).record_throttled(tries.last, now);
@@ -238,7 +238,7 @@ impl ReadPace for Shared {
             None => lock(&api.pace).record_accepted(),
             Some(_) => {}
         }
-        let pause = READ.pauses().nth(tries.failures.saturating_sub(1)).filter(|_| temporary && !silent);
+        let pause = READ.pauses().nth(tries.failures.saturating_sub(1)).filter(|_| temporary && !unresponsive);
         match pause {
             Some(pause) => self.clock.sleep(pause).await,
             None => self.reading().answered += 1,

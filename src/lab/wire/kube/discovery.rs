@@ -87,7 +87,7 @@ fn resource_list(all: &[&'static Resource], group: &str, version: &str) -> Optio
             "verbs": all_verbs, "shortNames": r.short,
         });
         entries.push(entry);
-        for (served, part, kind) in [(r.status, "status", r.name), (r.scale, "scale", "Scale")] {
+        for (served, part, kind) in [(r.has_status, "status", r.name), (r.has_scale, "scale", "Scale")] {
             if served {
                 let mut entry = json!({
                     "name": format!("{}/{part}", r.plural), "singularName": "", "namespaced": r.namespaced,

@@ -86,8 +86,8 @@ pub fn parse_path(path: &str, auto_mode: bool) -> Option<ResourcePath> {
     let subresource = rest.get(1).map(|s| (*s).to_owned());
     match subresource.as_deref() {
         None => (),
-        Some("status") if resource.status => (),
-        Some("scale") if resource.scale => (),
+        Some("status") if resource.has_status => (),
+        Some("scale") if resource.has_scale => (),
         Some(_) => return None,
     }
     Some(ResourcePath { resource, namespace, name: rest.first().map(|n| decode(n)), subresource })

@@ -320,7 +320,7 @@ impl Write<'_> {
 /// Restores the part that a write may not change: a write to `status` changes only the status, and other writes do not
 /// change the status.
 fn drop_status(target: &ResourcePath, after: &mut Value, before: Option<&Value>) {
-    if !target.resource.status {
+    if !target.resource.has_status {
         return;
     }
     if let (Some("status"), Some(before)) = (target.subresource.as_deref(), before) {

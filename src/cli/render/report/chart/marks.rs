@@ -67,20 +67,20 @@ pub(super) fn marks(input: &ReportInput, span: Span) -> Markup {
         shown.map(|(at, kind, text)| mark(at, kind, 0, text))
     };
     html! {
-        @for step in apart(steps) {
+        @for step in join_overlapping(steps) {
             span.step style=(left(step.x)) title=(step.title) { (step.label()) }
         }
-        @for dot in apart(dots(&[EventKind::Trouble, EventKind::Person])) {
+        @for dot in join_overlapping(dots(&[EventKind::Trouble, EventKind::Person])) {
             span class={ "mark " (dot.kind.name()) } style=(left(dot.x)) title=(dot.title) {}
         }
-        @for dot in apart(dots(&[EventKind::Fault])) {
+        @for dot in join_overlapping(dots(&[EventKind::Fault])) {
             span class={ "mark " (dot.kind.name()) } style=(left(dot.x)) title=(dot.title) {}
         }
     }
 }
 
 /// Joins marks until no two marks overlap.
-fn apart(marks: impl Iterator<Item = Mark>) -> Vec<Mark> {
+fn join_overlapping(marks: impl Iterator<Item = Mark>) -> Vec<Mark> {
     let mut kept: Vec<Mark> = Vec::new();
     for mut mark in marks {
         while let Some(mut last) = kept.pop_if(|last| mark.x - last.x < f64::midpoint(last.width(), mark.width())) {

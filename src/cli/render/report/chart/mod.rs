@@ -45,16 +45,16 @@ struct Block {
 /// first.
 pub fn chart(input: &ReportInput) -> Markup {
     html! {
-        (picture(input, Span::whole(input)))
+        (chart_rows(input, Span::whole(input)))
         @if let Some(span) = Span::incident(input) {
-            section { h2 { "The incident, enlarged" } (picture(input, span)) }
+            section { h2 { "The incident, enlarged" } (chart_rows(input, span)) }
         }
         (legend(input))
     }
 }
 
 /// Returns the rows of a span, with its marks above and its times below.
-fn picture(input: &ReportInput, span: Span) -> Markup {
+fn chart_rows(input: &ReportInput, span: Span) -> Markup {
     let health: Vec<_> = input.history.clusters.iter().filter(|c| max_targets(input, c) > 0).collect();
     html! {
         div.chart {
