@@ -77,4 +77,6 @@ pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Findi
 #[cfg(test)]
 mod platform_tests;
 #[cfg(test)]
+mod test_clusters;
+#[cfg(test)]
 mod tests;

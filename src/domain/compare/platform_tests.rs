@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::facts::{Candidate, ClusterFacts, DryRun, Kind};
 use super::platform::{Addon, ApiClient, Deprecation, EksDescription, PlatformFacts, Subnet, Support, Unread};
-use super::tests::{NAME, NAMESPACE, cluster, edit, image, plan, remove};
+use super::test_clusters::{NAME, NAMESPACE, cluster, edit, image, plan, remove};
 use super::*;
 use crate::base::finding::{Code, Severity};
 use crate::domain::traffic::Unreadable;

@@ -20,10 +20,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let worker = |object: &Object, cluster: &ClusterFacts| {
         has_pods(object, cluster) && is_in_plan_namespace(context, object) && !has_service(cluster, object)
     };
-    let scaling = |object: &Object, _: &ClusterFacts| {
-        object.annotation("autoscaling.keda.sh/paused").is_none_or(|paused| paused != "true")
-            && !scales_pair(context, object)
-    };
+    let scaling = |object: &Object, _: &ClusterFacts| !is_paused(object) && !scales_pair(context, object);
     let held = |object: &Object, _: &ClusterFacts| {
         let inner = INNER_LEASES.iter().any(|prefix| object.name.starts_with(prefix));
         !inner && object.text("/spec/holderIdentity").is_some_and(|holder| !holder.is_empty())
@@ -83,6 +80,13 @@ fn is_of_cron_job(job: &Object) -> bool {
 
 fn is_in_plan_namespace(context: &Context<'_>, object: &Object) -> bool {
     context.pairs.services.iter().any(|pair| pair.from.namespace == object.namespace)
+}
+
+/// Returns whether KEDA does not scale an object. `paused-replicas` also pauses it, and sets the number of pods
+/// (<https://keda.sh/docs/latest/concepts/scaling-deployments/#pausing-autoscaling>).
+fn is_paused(object: &Object) -> bool {
+    object.annotation("autoscaling.keda.sh/paused").is_some_and(|paused| paused == "true")
+        || object.annotation("autoscaling.keda.sh/paused-replicas").is_some()
 }
 
 /// Returns whether a Service selects the pods of an object.
