@@ -55,8 +55,8 @@ impl Size {
 /// The longest time from the death of pods until target health shows it.
 const HEALTH_CHECK_SECONDS: f64 = 10.0;
 
-/// Returns a plan that moves one percent of the traffic of every route, and then waits.
-fn large_plan(routes: usize) -> Plan {
+/// Returns a plan with 25 routes on each load balancer, and with these fields of the strategy.
+pub fn large_plan(routes: usize, strategy: &str) -> Plan {
     let mut workloads = String::new();
     for n in 0..routes {
         write!(
@@ -89,10 +89,13 @@ spec:
     from: a
     to: b
     settle: 5s
-    steps: [{{bind: {{}}}}, {{setWeight: 1}}, {{pause: {{duration: 10m}}}}]
+    {strategy}
 "
     ))
 }
+
+/// The steps that move one percent of the traffic of every route, and then wait.
+const ONE_PERCENT: &str = "steps: [{bind: {}}, {setWeight: 1}, {pause: {duration: 10m}}]";
 
 /// A cluster whose EndpointSlices cannot be watched.
 struct Unwatched(Arc<dyn Cluster>);
@@ -135,7 +138,7 @@ async fn seconds_to_restore(size: Size, seed: u64, sources: Sources) -> f64 {
         "{{limits: {{describe: {{burst: 2000, perSecond: 500}}}}, faults: [{{at: {{share: {{cluster: to, atLeast: 1}}, after: {delay}s}}, \
          kill: {{cluster: to, workload: w{workload:03}}}}}]}}"
     ));
-    let mut run = TestRun::begin_with(large_plan(size.routes), &kill, |settings| {
+    let mut run = TestRun::begin_with(large_plan(size.routes, ONE_PERCENT), &kill, |settings| {
         *settings = settings.clone().with_api_budget(Some(size.budget), size.calls());
     })
     .await;
@@ -185,7 +188,7 @@ async fn a_dead_group_among_many_is_restored_sooner_with_a_watch_than_with_cloud
 async fn a_rollback_of_many_routes_keeps_within_the_rate_that_aws_accepts() {
     let routes = if Size::new().routes > 100 { 1000 } else { 100 };
     let limits = scenario("{limits: {describe: {burst: 2000, perSecond: 500}, modify: {burst: 20, perSecond: 3}}}");
-    let mut run = TestRun::begin_with(large_plan(routes), &limits, |_| {}).await;
+    let mut run = TestRun::begin_with(large_plan(routes, ONE_PERCENT), &limits, |_| {}).await;
     run.sleep(Duration::from_mins(1)).await;
     let ending = run
         .run_with(&mut |state, _, _, now| {

@@ -150,7 +150,7 @@ impl Traffic for LoadBalancerTransport {
         let arrives = async {
             let now = host.clock.now();
             let weight = |green: bool| -> u32 {
-                let side = content.split.members.iter().filter(|m| m.id.contains("/shop-b/") == green);
+                let side = content.split.members.iter().filter(|m| m.id.contains("-b/") == green);
                 side.map(|m| m.weight.map_or(0, u32::from)).sum()
             };
             let share = weight(true) * 100 / (weight(true) + weight(false)).max(1);

@@ -35,6 +35,8 @@ use cutover::port::store::{LockError, Request, Store, run_id};
 use cutover::port::{Clock, Cluster, LoadBalancerApi, Traffic};
 use jiff::Timestamp;
 
+use crate::engine::large::large_plan;
+use crate::engine::test_run::scenario;
 use crate::schedule::host::{ClusterTransport, Host, Kill, LoadBalancerTransport, Process, Write};
 
 /// Saturday, 28 March 2026, at 01:00 in Berlin.
@@ -75,18 +77,48 @@ spec:
       - pause: {duration: 1h}
 ";
 
-/// Two days that will be simulated.
-pub struct SimulatedDays {
-    plan: Plan,
+/// The story of a simulation: a plan, the world and the person.
+pub struct Story {
+    pub plan: Plan,
+    pub scenario: Scenario,
+    /// The time for which the hosts call `step`.
+    pub hours: u64,
+    /// The time after which a person approves; `None` if the plan needs no approval.
+    pub approval: Option<Duration>,
+}
+
+impl Story {
+    /// Returns the story of two days with a change to summer time.
+    pub fn of_two_days() -> Self {
+        let plan = cutover::plan::lint("days", PLAN.as_bytes())
+            .unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
+        let approval = Some(Duration::from_secs(32 * HOUR_SECONDS));
+        Self { plan, scenario: scenario("{}"), hours: 49, approval }
+    }
+
+    /// Returns the story of a plan with many routes, in an account with the usual limits of calls.
+    pub fn of_many_routes(routes: usize) -> Self {
+        let strategy = "observeEvery: 11m
+    steps: [{bind: {}}, {setWeight: 20}, {setWeight: 60}, {pause: {duration: 10m}}, {setWeight: 100}]";
+        // Every step writes three routes a second.
+        let hours = 1 + routes as u64 / 500;
+        let limits = "{limits: {describe: {burst: 40, perSecond: 10}, modify: {burst: 20, perSecond: 3}}}";
+        Self { plan: large_plan(routes, strategy), scenario: scenario(limits), hours, approval: None }
+    }
+}
+
+/// The simulation of a story.
+pub struct Simulation {
+    story: Story,
     lab: VirtualLab,
     clock: LabClock,
     hosts: [Arc<Host>; 2],
     writes: Arc<Mutex<Vec<Write>>>,
 }
 
-/// The results of two simulated days.
+/// The results of a simulation.
 #[derive(Debug, Default)]
-pub struct DaysResult {
+pub struct StoryResult {
     pub writes: Vec<Write>,
     pub routes: Vec<RouteId>,
     /// The new cluster's share of the managed part at the end, in percent, by route.
@@ -101,7 +133,7 @@ pub struct DaysResult {
     pub killed: bool,
 }
 
-impl DaysResult {
+impl StoryResult {
     pub fn transcript(&self) -> String {
         let is_shown = |e: &Event| {
             !matches!(
@@ -122,42 +154,39 @@ impl Subscriber for SilentSubscriber {
     fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-impl SimulatedDays {
+impl Simulation {
     /// Creates the lab and two hosts. Must be called inside a runtime whose time is paused.
-    pub fn new(kill: Option<Kill>) -> Self {
-        let plan = cutover::plan::lint("days", PLAN.as_bytes())
-            .unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
-        let scenario = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: days}\nspec: {}\n";
-        let scenario = Scenario::parse("days", scenario).unwrap_or_else(|e| panic!("{e}"));
+    pub fn new(story: Story, kill: Option<Kill>) -> Self {
         let clock = LabClock::new(START, 1.0);
-        let world = World::new(&plan, &scenario, 1, START).unwrap_or_else(|e| panic!("{e}"));
+        let world = World::new(&story.plan, &story.scenario, 1, START).unwrap_or_else(|e| panic!("{e}"));
         let lab = VirtualLab::start(world, clock.clone());
         let writes = Arc::new(Mutex::new(Vec::new()));
         let host = |number| {
             let (writes, clock) = (Arc::clone(&writes), clock.clone());
             Arc::new(Host { number, kill, requests: AtomicU64::new(0), writes, busy: Mutex::default(), clock })
         };
-        Self { plan, lab, clock: clock.clone(), hosts: [host(0), host(1)], writes }
+        Self { story, lab, clock: clock.clone(), hosts: [host(0), host(1)], writes }
     }
 
-    /// Runs both hosts, and the person who approves on Sunday morning, until an hour after the plan's end.
-    pub async fn run(self) -> DaysResult {
-        let days = Rc::new(self);
-        let hosts = [0, 1].map(|number| tokio::task::spawn_local(Rc::clone(&days).cron(number)));
-        let person = tokio::task::spawn_local(Rc::clone(&days).approve_on_sunday());
-        let mut result = DaysResult::default();
+    /// Runs both hosts, and the person who approves, until the end of the story.
+    pub async fn run(self) -> StoryResult {
+        let simulation = Rc::new(self);
+        let hosts = [0, 1].map(|number| tokio::task::spawn_local(Rc::clone(&simulation).cron(number)));
+        let person = tokio::task::spawn_local(Rc::clone(&simulation).approve());
+        let mut result = StoryResult::default();
         for host in hosts {
             let (exits, killed) = host.await.expect("the host's task should not panic");
             result.exits.extend(exits);
             result.killed |= killed;
         }
         person.await.expect("the person's task should not panic");
-        days.collect_results(&mut result).await;
+        simulation.collect_results(&mut result).await;
         result
     }
 
-    async fn approve_on_sunday(self: Rc<Self>) {
-        tokio::time::sleep(Duration::from_secs(32 * HOUR_SECONDS)).await;
+    async fn approve(self: Rc<Self>) {
+        let Some(after) = self.story.approval else { return };
+        tokio::time::sleep(after).await;
         let store = self.store(self.lab.kube_transport("a"));
         let run = store.runs().await.expect("the runs should be readable").remove(0);
         store
@@ -170,7 +199,7 @@ impl SimulatedDays {
     async fn cron(self: Rc<Self>, number: usize) -> (Vec<Exit>, bool) {
         let (mut exits, mut killed) = (Vec::new(), false);
         let begun = tokio::time::Instant::now();
-        for call in 1..=(49 * HOUR_SECONDS / CALL_INTERVAL.as_secs()) {
+        for call in 1..=(self.story.hours * HOUR_SECONDS / CALL_INTERVAL.as_secs()) {
             let due = begun
                 + CALL_INTERVAL * u32::try_from(call).expect("the number of calls should be small")
                 + Duration::from_millis(40 * number as u64);
@@ -191,13 +220,9 @@ impl SimulatedDays {
 
     fn store(&self, transport: cutover::lab::virtual_time::KubeTransport) -> Arc<dyn Store> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        Arc::new(KubernetesStore::new(
-            kube::Client::new(transport, "default"),
-            "shop",
-            "namespace shop of a",
-            "kubectl -n shop",
-            clock,
-        ))
+        let namespace = &self.story.plan.workloads[0].services["a"].namespace;
+        let client = kube::Client::new(transport, "default");
+        Arc::new(KubernetesStore::new(client, namespace, "a namespace of a", "kubectl", clock))
     }
 
     async fn ports(&self, process: &Arc<Process>) -> Ports {
@@ -207,7 +232,7 @@ impl SimulatedDays {
             tower::util::BoxCloneSyncService::new(line)
         };
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
-        for cluster in &self.plan.clusters {
+        for cluster in &self.story.plan.clusters {
             clusters
                 .insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
         }
@@ -231,12 +256,12 @@ impl SimulatedDays {
     /// Does what a call of `cutover step` does.
     async fn step(&self, process: &Arc<Process>) -> Exit {
         let ports = self.ports(process).await;
-        match due(&*ports.store, &self.plan).await.unwrap_or_else(|e| panic!("{e}")) {
+        match due(&*ports.store, &self.story.plan).await.unwrap_or_else(|e| panic!("{e}")) {
             Due::Finished(_, exit) => exit,
             Due::Continue(found) if ports.store.lock_owner(&found.run.id).await.is_some() => Exit::Waiting,
             Due::Continue(found) => self.continue_run(process, ports, &found).await,
             Due::Start(known) => {
-                let prepared = prepare(&self.plan, &ports, 1).await;
+                let prepared = prepare(&self.story.plan, &ports, 1).await;
                 if prepared.other_marker().is_some() {
                     return Exit::Waiting;
                 }
@@ -244,12 +269,18 @@ impl SimulatedDays {
                     panic!("{refusal}");
                 }
                 let started =
-                    prepared.started_event(&self.plan, "cron@host", 1, None).unwrap_or_else(|e| panic!("{e}"));
-                let run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::new());
+                    prepared.started_event(&self.story.plan, "cron@host", 1, None).unwrap_or_else(|e| panic!("{e}"));
+                let run = run_id(&self.story.plan.name, ports.clock.now(), &mut fastrand::Rng::new());
                 let settings = self.settings(process);
-                let held =
-                    ownership::own_new_run_checked(&ports, &settings, self.plan.marker, &run, started, Some(&known))
-                        .await;
+                let held = ownership::own_new_run_checked(
+                    &ports,
+                    &settings,
+                    self.story.plan.marker,
+                    &run,
+                    started,
+                    Some(&known),
+                )
+                .await;
                 self.drive(ports, settings, held).await
             }
         }
@@ -257,9 +288,15 @@ impl SimulatedDays {
 
     async fn continue_run(&self, process: &Process, ports: Ports, found: &StoredRun) -> Exit {
         let settings = self.settings(process);
-        let held =
-            ownership::acquire(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false)
-                .await;
+        let held = ownership::acquire(
+            &ports,
+            &settings,
+            self.story.plan.marker,
+            &found.run.id,
+            &found.run.load_balancers,
+            false,
+        )
+        .await;
         self.drive(ports, settings, held).await
     }
 
@@ -281,15 +318,16 @@ impl SimulatedDays {
             Err(error) => panic!("{error}"),
         };
         let mut subscriber = SilentSubscriber;
-        let mut run = RunLoop::open(&self.plan, ports, settings, ownership, Interrupt::default(), &mut subscriber)
-            .await
-            .unwrap_or_else(|e| panic!("{e}"));
+        let mut run =
+            RunLoop::open(&self.story.plan, ports, settings, ownership, Interrupt::default(), &mut subscriber)
+                .await
+                .unwrap_or_else(|e| panic!("{e}"));
         let ending = run.drive().await.unwrap_or_else(|e| panic!("{e}"));
         run.release().await;
         drive::exit_of(&ending)
     }
 
-    async fn collect_results(&self, result: &mut DaysResult) {
+    async fn collect_results(&self, result: &mut StoryResult) {
         let store = self.store(self.lab.kube_transport("a"));
         for run in store.runs().await.expect("the runs should be readable") {
             for record in store.read(&run.id).await.expect("the run should be readable").iter() {

@@ -1,33 +1,36 @@
 //! Two simulated days of a scheduler: a CronJob on two hosts that share only a namespace calls `step` every five
 //! minutes, over a change to summer time, a blackout, windows over midnight and an approval; in virtual time, through
 //! the real engine, adapters and clients. Then the same with a host killed at one request, before or after the request
-//! is sent.
+//! is sent. A plan with many routes ends the same, too.
 //!
 //! `CUTOVER_DAYS=200 cargo test --profile simulation --test virtual_time schedule -- --nocapture` kills at two hundred
-//! requests; `CUTOVER_DAY=b:1234:sent` runs one of them and prints the events and writes.
+//! requests; `CUTOVER_DAY=b:1234:sent` runs one of them and prints the events and writes. `CUTOVER_SIMULATION=full` gives the
+//! large plan 1,000 routes.
 
 mod host;
 mod job;
+
+use std::collections::BTreeMap;
 
 use cutover::app::exit::Exit;
 use cutover::domain::run::event::{Event, RunOutcome};
 use host::Kill;
 use jiff::Timestamp;
-use job::{DaysResult, SimulatedDays};
+use job::{Simulation, Story, StoryResult};
 
 use crate::support::parameter;
 
 /// The number of kills without `CUTOVER_DAYS`.
 const DEFAULT_KILLS: u64 = 2;
 
-fn run_days(kill: Option<Kill>) -> DaysResult {
+fn run(story: Story, kill: Option<Kill>) -> StoryResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()
         .expect("the Tokio runtime should start");
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async { SimulatedDays::new(kill).run().await })
+    local.block_on(&runtime, async { Simulation::new(story, kill).run().await })
 }
 
 /// The windows of the plan, in UTC: nights in Berlin, with a blackout until 00:30 in the night in which the clocks are
@@ -35,21 +38,35 @@ fn run_days(kill: Option<Kill>) -> DaysResult {
 const OPEN_HOURS: [(&str, &str); 2] =
     [("2026-03-28T23:30:00Z", "2026-03-29T02:00:00Z"), ("2026-03-29T20:00:00Z", "2026-03-30T02:00:00Z")];
 
-fn assert_results(result: &DaysResult, kill: Option<Kill>) {
+/// Asserts that the run completed once, whichever host was killed, and wrote each share once on each route.
+fn assert_completed_once(result: &StoryResult, kill: Option<Kill>) {
     let transcript =
         || format!("CUTOVER_DAY={}\n{}", kill.map_or_else(String::new, |k| k.to_string()), result.transcript());
-    // The final state is the same, for each of the killed hosts.
-    assert_eq!(result.shares, [("443 rule 10".to_owned(), 100), ("443 rule 11".to_owned(), 100)], "{}", transcript());
+    assert!(!result.shares.is_empty() && result.shares.iter().all(|(_, share)| *share == 100), "{}", transcript());
     assert_eq!(result.tags, 0, "no tag may be left, {}", transcript());
     assert_eq!(result.runs.len(), 1, "there must be exactly one run, {}", transcript());
     let finished = |e: &&Event| matches!(e, Event::Finished { outcome: RunOutcome::Completed, .. });
     assert_eq!(result.events.iter().map(|(_, e)| e).filter(finished).count(), 1, "{}", transcript());
-    // Each share is written once on each route.
-    for route in 0..2 {
-        let writes: Vec<_> =
-            result.writes.iter().filter(|w| w.route == result.routes[route]).map(|w| w.share).collect();
-        assert_eq!(writes, [20, 60, 100], "{}", transcript());
+    let mut writes: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+    for write in &result.writes {
+        writes.entry(&write.route).or_default().push(write.share);
     }
+    assert_eq!(writes.len(), result.routes.len(), "{}", transcript());
+    for (route, written) in writes {
+        assert_eq!(written, [20, 60, 100], "{route}, {}", transcript());
+    }
+    assert!(
+        result.exits.iter().all(|e| matches!(e, Exit::Done | Exit::Waiting)),
+        "{:?}, {}",
+        result.exits,
+        transcript()
+    );
+}
+
+fn assert_two_days(result: &StoryResult, kill: Option<Kill>) {
+    let transcript =
+        || format!("CUTOVER_DAY={}\n{}", kill.map_or_else(String::new, |k| k.to_string()), result.transcript());
+    assert_completed_once(result, kill);
     let at = |text: &str| text.parse::<Timestamp>().expect("the text should be a time");
     for write in result.writes.iter().filter(|w| w.share > 0) {
         let open = OPEN_HOURS.iter().any(|(from, to)| at(from) <= write.at && write.at < at(to));
@@ -63,24 +80,18 @@ fn assert_results(result: &DaysResult, kill: Option<Kill>) {
     assert_eq!(gaps, 0, "calls every five minutes must leave no gap, {}", transcript());
     let approved = result.events.iter().any(|(_, e)| matches!(e, Event::Approved { by, .. } if by == "carol@phone"));
     assert!(approved, "{}", transcript());
-    assert!(
-        result.exits.iter().all(|e| matches!(e, Exit::Done | Exit::Waiting)),
-        "{:?}, {}",
-        result.exits,
-        transcript()
-    );
 }
 
 #[test]
 fn two_days_of_a_cron_job_on_two_hosts_end_the_same_whichever_host_is_killed() {
     if let Some(kill) = parameter::<String>("CUTOVER_DAY") {
         let kill = Kill::parse(&kill);
-        let result = run_days(kill);
+        let result = run(Story::of_two_days(), kill);
         println!("{}", result.transcript());
-        return assert_results(&result, kill);
+        return assert_two_days(&result, kill);
     }
-    let without_kill = run_days(None);
-    assert_results(&without_kill, None);
+    let without_kill = run(Story::of_two_days(), None);
+    assert_two_days(&without_kill, None);
     println!(
         "two days: {} calls of `step`, {} requests, {} records",
         without_kill.exits.len(),
@@ -88,9 +99,20 @@ fn two_days_of_a_cron_job_on_two_hosts_end_the_same_whichever_host_is_killed() {
         without_kill.events.len()
     );
     let many = parameter("CUTOVER_DAYS").unwrap_or(DEFAULT_KILLS);
+    kill_hosts(many, &without_kill, Story::of_two_days, assert_two_days);
+    println!("schedule: {many} more times, each with a host killed");
+}
+
+/// Runs a story this many times, each time with a host killed at a random request.
+fn kill_hosts(
+    many: u64,
+    without_kill: &StoryResult,
+    story: fn() -> Story,
+    assert_result: impl Fn(&StoryResult, Option<Kill>) + Sync,
+) {
     let mut random = fastrand::Rng::with_seed(5);
     let mut kill = || {
-        // Half of the kills are near a write, because most of two days is waiting.
+        // Half of the kills are near a write, because most of the time is waiting.
         let host = random.usize(..2);
         let call = if random.bool() && !without_kill.busy[host].is_empty() {
             without_kill.busy[host][random.usize(..without_kill.busy[host].len())] + random.u64(..40)
@@ -103,13 +125,26 @@ fn two_days_of_a_cron_job_on_two_hosts_end_the_same_whichever_host_is_killed() {
     for some in kills.chunks(std::thread::available_parallelism().map_or(1, usize::from)) {
         std::thread::scope(|threads| {
             for kill in some {
+                let assert_result = &assert_result;
                 threads.spawn(move || {
-                    let result = run_days(Some(*kill));
+                    let result = run(story(), Some(*kill));
                     assert!(result.killed, "no host was killed: CUTOVER_DAY={kill}");
-                    assert_results(&result, Some(*kill));
+                    assert_result(&result, Some(*kill));
                 });
             }
         });
     }
-    println!("schedule: {many} more times, each with a host killed");
+}
+
+/// Returns the plan of [`a_large_plan_in_shared_state_ends_the_same_whichever_host_is_killed`].
+fn many_routes() -> Story {
+    let full = parameter::<String>("CUTOVER_SIMULATION").is_some_and(|value| value == "full");
+    Story::of_many_routes(if full { 1000 } else { 40 })
+}
+
+#[test]
+fn a_large_plan_in_shared_state_ends_the_same_whichever_host_is_killed() {
+    let without_kill = run(many_routes(), None);
+    assert_completed_once(&without_kill, None);
+    kill_hosts(parameter("CUTOVER_KILLS").unwrap_or(DEFAULT_KILLS), &without_kill, many_routes, assert_completed_once);
 }
