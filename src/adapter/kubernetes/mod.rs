@@ -113,7 +113,7 @@ impl K8s {
             return Ok(shared_objects.view(service, found, &[]));
         };
         let labels = selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
-        let pods = list::<core::Pod>(&Api::namespaced(self.client.clone(), namespace), &labels).await?;
+        let pods = list(&Api::<core::Pod>::namespaced(self.client.clone(), namespace), &labels, Some).await?;
         Ok(shared_objects.view(service, found, &pods))
     }
 
@@ -123,7 +123,7 @@ impl K8s {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, api),
             None => Api::all_with(self.client.clone(), api),
         };
-        Ok(list(&api, "").await?.into_iter().map(value::binding).collect())
+        list(&api, "", |object| Some(value::binding(object))).await
     }
 }
 
@@ -227,13 +227,18 @@ async fn read<T>(future: impl Future<Output = Result<T, kube::Error>>) -> Result
     }
 }
 
-/// Reads all pages. Fails if the list expires between two pages (410), because an incomplete list is worse than none.
-async fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>, labels: &str) -> Result<Vec<K>, Unreadable> {
+/// Reads all pages, and keeps of each object what `keep` returns: a namespace may have thousands of objects. Fails if the
+/// list expires between two pages (410), because an incomplete list is worse than none.
+async fn list<K: Clone + DeserializeOwned + std::fmt::Debug, T>(
+    api: &Api<K>,
+    labels: &str,
+    keep: impl Fn(K) -> Option<T>,
+) -> Result<Vec<T>, Unreadable> {
     let mut params = ListParams::default().limit(PAGE_SIZE).labels(labels);
     let mut all = Vec::new();
     loop {
         let page = read(api.list(&params)).await?;
-        all.extend(page.items);
+        all.extend(page.items.into_iter().filter_map(&keep));
         match page.metadata.continue_.filter(|c| !c.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(all),

@@ -30,16 +30,16 @@ impl NamespaceObjects {
         let client = || cluster.client.clone();
         let found = read(Api::<Namespace>::all(client()).get_opt(namespace)).await?;
         let bindings = cluster.bindings_in(Some(namespace)).await?;
-        let sets = list::<ReplicaSet>(&Api::namespaced(client(), namespace), "").await?;
-        let sets = sets.iter().filter_map(|s| Some((s.uid()?, value::owner_uids(s)))).collect();
-        let deployments = list::<Deployment>(&Api::namespaced(client(), namespace), "").await?;
-        let mut owners: Vec<OwnerObject> = deployments.iter().map(value::deployment).collect();
-        drop(deployments);
-        let stateful = list::<StatefulSet>(&Api::namespaced(client(), namespace), "").await?;
-        owners.extend(stateful.iter().map(value::stateful_set));
-        let hpas = list::<HorizontalPodAutoscaler>(&Api::namespaced(client(), namespace), "").await?;
+        let set = |set: ReplicaSet| Some((set.uid()?, value::owner_uids(&set)));
+        let sets = list(&Api::namespaced(client(), namespace), "", set).await?.into_iter().collect();
+        let deployment = |found: Deployment| Some(value::deployment(&found));
+        let mut owners = list(&Api::namespaced(client(), namespace), "", deployment).await?;
+        let stateful_set = |found: StatefulSet| Some(value::stateful_set(&found));
+        owners.extend(list(&Api::namespaced(client(), namespace), "", stateful_set).await?);
+        let hpa = |found: HorizontalPodAutoscaler| Some(value::hpa(&found));
+        let hpas = list(&Api::namespaced(client(), namespace), "", hpa).await?;
         let labels = found.map(|n| n.labels().clone()).unwrap_or_default();
-        Ok(Self { labels, bindings, sets, owners, hpas: hpas.iter().map(value::hpa).collect() })
+        Ok(Self { labels, bindings, sets, owners, hpas })
     }
 
     /// Builds the view of one workload from its Service and the selected pods.
