@@ -114,6 +114,9 @@ codes! {
         CUT039 Error "a hook or a command lacks a field, or has too many";
         CUT200 Error "a workload has both `service` and `services`";
         CUT201 Error "a route has no load balancer, or more than one";
+        CUT210 Error "a workload is in no wave, in two, or does not exist";
+        CUT211 Error "`after` of a wave names no wave, or waves wait for each other";
+        CUT212 Error "`strategy.waves` without waves";
     }
     Preflight {
         CUT040 Error "a selector does not match exactly one load balancer";
@@ -184,6 +187,7 @@ codes! {
         CUT310 Info "a gate that compares the clusters guards nothing while the new one has all traffic";
         CUT311 Info "a step lowers the share of the new cluster";
         CUT312 Error "the plan is done: its newest run has completed";
+        CUT313 Info "a wave has changed in the plan since it was done";
         CUT320 Info "the clusters are not compared, because the plan has no compare gate";
         CUT330 Error "a Network Load Balancer's action would have target groups that do not fit together";
         CUT331 Error "a target group does not fit the protocol of a listener";

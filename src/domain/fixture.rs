@@ -62,6 +62,8 @@ pub fn plan() -> Plan {
             .map(|n| Cluster { name: n.to_owned(), access: ClusterAccess::Eks(format!("alpha-kr-{n}")) })
             .into(),
         workloads: vec![workload()],
+        waves: Vec::new(),
+        wave: None,
         strategy: Strategy {
             from: "a".to_owned(),
             to: "b".to_owned(),
@@ -282,6 +284,7 @@ pub fn started(healthy: u32) -> Started {
         load_balancers: vec![LB.to_owned()],
         other_routes: None,
         not_moved: Vec::new(),
+        wave: None,
         keeps_weights: false,
         routes: routes.into(),
         groups: [(group_arn("webapp-a"), group("a", healthy)), (group_arn("webapp-b"), group("b", 0))].into(),

@@ -2,7 +2,7 @@
 //!
 //! Do not add async code, I/O, a clock or SDK types here: time is an argument, and effects are returned as data. A
 //! module may use only the modules before it in this order: traffic; elb, kubernetes; health, metric; run; decide;
-//! preflight; compare; emergency; view.
+//! preflight; compare, waves; emergency; view.
 
 pub mod compare;
 pub mod decide;
@@ -16,6 +16,7 @@ pub mod preflight;
 pub mod run;
 pub mod traffic;
 pub mod view;
+pub mod waves;
 
 #[cfg(test)]
 pub(crate) mod fixture;

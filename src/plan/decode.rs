@@ -277,6 +277,13 @@ fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], free: &[&
         );
         return;
     }
+    if key == "handOver" {
+        let message = "`handOver`: this version of cutover does not hand over CronJobs and workers";
+        note(out, Code::CUT003, place, message).unknown().help(
+            "remove `handOver`, and suspend the CronJobs and scale the workers yourself: nothing may run in both clusters",
+        );
+        return;
+    }
     let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key))).unknown();
     match closest(key, free.iter().copied()) {
         Some(meant) => noted.help(format!("did you mean `{meant}`?")),

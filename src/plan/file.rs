@@ -42,6 +42,8 @@ record! {
         clusters "clusters": required Vec<Placed<Cluster>>,
         /// The workloads to move: one Service in each cluster, and the routes to it.
         workloads "workloads": required Vec<Placed<Workload>>,
+        /// Waves: groups of workloads that move one after the other. Omitted: all workloads move together.
+        waves "waves": optional Vec<Placed<Wave>>,
         /// How the traffic moves: from which cluster to which, in which steps, and with which gates.
         strategy "strategy": required Strategy,
         /// Findings of `check` that this plan accepts.
@@ -152,6 +154,18 @@ record! {
         /// Metric gates of this workload, which measure only the target groups of this workload.
         gates "gates": optional Vec<Placed<MetricGate>> = [],
     }; at_most CUT200 ["service", "services"]
+
+    /// Workloads that move together. Each wave is a run of its own.
+    Wave as "a wave" {
+        /// The name of the wave; unique in the plan.
+        name "name": required Name,
+        /// The names of the workloads that move in this wave. Every workload of the plan is in exactly one wave.
+        workloads "workloads": required Vec<Placed<Name>>,
+        /// The names of the waves that must be done before this wave. The default is the wave before this wave.
+        after "after": optional Vec<Placed<Name>>,
+        /// The steps of this wave. The default is the steps of the strategy.
+        steps "steps": optional Vec<Placed<Step>>,
+    }
 
     /// A Service.
     Service as "`service`" {
@@ -270,6 +284,14 @@ record! {
         hooks "hooks": optional Vec<Placed<Hook>> = [],
         /// The steps, in order.
         steps "steps": required Vec<Placed<Step>>,
+        /// How the waves of the plan follow each other.
+        waves "waves": optional StrategyWaves,
+    }
+
+    /// How the waves of the plan follow each other.
+    StrategyWaves as "`strategy.waves`" {
+        /// The last pause of each wave that has a later wave: `{duration: 30m}` or `{approval: TEXT}`. The guard is on.
+        between "between": optional Pause,
     }
 
     /// A weekly period by the wall clock of its time zone. Rollbacks and guards do not wait for it.

@@ -80,6 +80,7 @@ fn started(plan: &str) -> Event {
         load_balancers: vec![LB.into()],
         other_routes: None,
         not_moved: Vec::new(),
+        wave: None,
         keeps_weights: false,
         routes: vec![RouteStart {
             id: RouteId::rule("arn:rule"),

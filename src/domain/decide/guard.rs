@@ -62,7 +62,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
 }
 
 /// Whether a rollback returns traffic to this cluster.
-fn receives_rollback(state: &State, cluster: &str) -> bool {
+pub(super) fn receives_rollback(state: &State, cluster: &str) -> bool {
     let carries = |route: &Route| {
         way_back::groups_after_rollback(state, route)
             .iter()

@@ -4,6 +4,7 @@
 //! again. Do not add I/O or vendor types.
 
 mod after_deletion;
+mod after_end;
 mod bake;
 mod call;
 mod carrying;
@@ -41,6 +42,7 @@ mod steps;
 mod tests;
 mod way_back;
 
+pub use after_end::{FailureAfterEnd, failure_after_end};
 pub use call::{HookCall, HookInput};
 pub use carrying::groups_with_traffic;
 pub use chunk_gate::{ChunkVerdict, groups_to_read, judge_chunk};

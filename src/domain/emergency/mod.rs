@@ -146,6 +146,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
         bindings: Vec::new(),
         other_routes: None,
         not_moved: Vec::new(),
+        wave: None,
         keeps_weights: false,
     };
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }

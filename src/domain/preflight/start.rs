@@ -10,7 +10,7 @@ use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::preflight::machine::commands;
-use crate::domain::run::event::{BindingStart, GroupStart, NotMoved, RouteStart, Started};
+use crate::domain::run::event::{BindingStart, GroupStart, NotMoved, RouteStart, Started, WaveStart};
 use crate::domain::traffic::{ExternalOwner, Unreadable};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 
@@ -29,7 +29,7 @@ pub struct StartInput {
     pub start: Option<Shares>,
 }
 
-/// Builds the `started` event of a new run.
+/// Builds the `started` event of a new run. The caller sets the migration of a wave ([`Started::join_migration`]).
 pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> Result<Started, Unreadable> {
     let routes = selection.routes.iter().map(|selected| RouteStart {
         id: selected.route.id.clone(),
@@ -55,6 +55,11 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         owner: input.owner,
         from: plan.strategy.from.clone(),
         to: plan.strategy.to.clone(),
+        wave: plan.wave.as_ref().map(|wave| WaveStart {
+            migration: String::new(),
+            name: wave.name.clone(),
+            workloads: plan.workloads.iter().map(|workload| workload.name.clone()).collect(),
+        }),
         from_step: input.from_step,
         start: input.start,
         load_balancers: selection.load_balancers.keys().cloned().collect(),

@@ -11,7 +11,7 @@ use crate::base::text::list;
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::elb::select::{SelectedRoute, short_name};
 use crate::domain::traffic::shares::{self, ShareError};
-use crate::plan::model::{ClusterAccess, RollbackStickiness, Shares, StepKind};
+use crate::plan::model::{ClusterAccess, RollbackStickiness, Selector, Shares, StepKind};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     check_group_stickiness(context, findings);
@@ -151,7 +151,7 @@ fn check_unmoved_rules(context: &Context<'_>, findings: &mut Vec<Finding>) {
         for route in listeners.iter().flat_map(|(_, routes)| routes) {
             let split = &route.content.split;
             for id in split.ids().filter(|id| split.carries(id)) {
-                if context.group(id).is_none() && belongs_to(context, from, id) {
+                if context.group(id).is_none() && !is_of_other_wave(context, id) && belongs_to(context, from, id) {
                     by_group.entry(id).or_default().push(route.label());
                 }
             }
@@ -168,6 +168,18 @@ fn check_unmoved_rules(context: &Context<'_>, findings: &mut Vec<Finding>) {
         );
         findings.push(finding(Code::CUT086, name, message, help));
     }
+}
+
+/// Whether another wave of the plan moves a group.
+fn is_of_other_wave(context: &Context<'_>, arn: &str) -> bool {
+    let group = context.facts.attached.values().flatten().flatten().find(|g| g.arn == arn);
+    let matches = |selector: &Selector| match selector {
+        Selector::Name(name) => name == short_name(arn),
+        Selector::Arn(wanted) => wanted == arn,
+        Selector::Tags(tags) => group.is_some_and(|group| tags.iter().all(|(k, v)| group.tags.get(k) == Some(v))),
+    };
+    let others = context.plan.wave.iter().flat_map(|wave| &wave.others).flat_map(|w| &w.routes);
+    others.flat_map(|route| &route.target_groups).any(|(_, selector)| matches(selector))
 }
 
 /// Whether a group belongs to a cluster, according to a binding of the cluster or to a tag with the cluster's name.

@@ -1,10 +1,10 @@
 //! Restores the plan of a run from the journal, without the plan file. This must work for every old journal, even if
 //! the plan does not satisfy the current rules.
 
-use super::event::Started;
+use super::event::{Started, WaveStart};
 use crate::base::arn;
 use crate::plan::model::skeleton::Skeleton;
-use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
+use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind, WaveScope};
 use crate::plan::read;
 
 /// The end of the source of a plan that was read from a journal.
@@ -14,7 +14,18 @@ pub const FROM_JOURNAL: &str = " (from the journal)";
 pub fn plan(started: &Started) -> Plan {
     let source = format!("{}{FROM_JOURNAL}", started.plan);
     let plan = read(&source, started.text.as_bytes(), skeleton(started).plan());
-    Plan { folder: started.folder.clone(), ..plan }
+    Plan { folder: started.folder.clone(), ..of_wave(plan, started.wave.as_ref()) }
+}
+
+/// Returns the plan narrowed to the wave of a run. If the text does not have the wave, the run is never raised.
+fn of_wave(plan: Plan, wave: Option<&WaveStart>) -> Plan {
+    let Some(wave) = wave else { return plan };
+    if let Some(narrowed) = plan.narrowed(&wave.name) {
+        return narrowed;
+    }
+    let mut newer = plan.newer.clone();
+    newer.push(format!("the plan has no wave `{}`", wave.name));
+    Plan { newer, wave: Some(WaveScope { name: wave.name.clone(), others: Vec::new() }), ..plan }
 }
 
 fn skeleton(started: &Started) -> Skeleton {

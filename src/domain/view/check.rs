@@ -25,6 +25,8 @@ use crate::plan::schedule;
 pub struct CheckReport {
     /// The plan's name.
     pub plan: String,
+    /// The wave that the report is about; `None` if the plan has no waves.
+    pub wave: Option<String>,
     /// The source of the plan's text, such as a file name.
     pub source: String,
     /// The names of the clusters `from` and `to`.
@@ -164,6 +166,11 @@ impl RouteLine {
 }
 
 impl CheckReport {
+    /// Returns the plan's name, with the wave.
+    pub fn title(&self) -> String {
+        self.wave.as_ref().map_or_else(|| self.plan.clone(), |wave| format!("{}, wave {wave}", self.plan))
+    }
+
     /// Returns the result of an offline check, without facts from AWS.
     pub fn offline(plan: &Plan, findings: Vec<Finding>) -> Self {
         Self::for_routes(plan, findings, schedule::expected_routes(&plan.workloads))
@@ -173,6 +180,7 @@ impl CheckReport {
         let from_to = (plan.strategy.from.clone(), plan.strategy.to.clone());
         Self {
             plan: plan.name.clone(),
+            wave: plan.wave_name().map(str::to_owned),
             source: plan.source.clone(),
             clusters: from_to,
             aws: (plan.account_id.clone(), plan.region.clone()),

@@ -18,8 +18,9 @@ const CLOUD_WATCH_PERIOD: Duration = Duration::from_mins(1);
 /// The delay after which the metrics of CloudWatch are complete.
 const CLOUD_WATCH_DELAY: Duration = Duration::from_mins(3);
 
-/// Returns every metric gate, in the order of the file.
-pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
+/// Returns the metric gates of the workloads, the plan and the strategy's steps, in the order of the file, and those of
+/// each wave's own steps.
+pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> (Vec<MetricGate>, Vec<Vec<MetricGate>>) {
     let mut found: Vec<(GateScope, &Placed<file::MetricGate>)> = Vec::new();
     for workload in spec.workloads.iter().flat_map(|w| &w.value) {
         let name = workload.value.name.as_ref().map(|n| n.value.0.clone()).unwrap_or_default();
@@ -29,23 +30,37 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
     let strategy = spec.strategy.as_ref().map(|s| &s.value);
     let plan = strategy.and_then(|s| s.gates.as_ref()).and_then(|g| g.value.metrics.as_ref());
     found.extend(plan.iter().flat_map(|g| &g.value).map(|g| (GateScope::Plan, g)));
-    for (index, step) in strategy.and_then(|s| s.steps.as_ref()).iter().flat_map(|s| &s.value).enumerate() {
-        found.extend(step.value.gates.iter().flat_map(|g| &g.value).map(|g| (GateScope::Step(index + 1), g)));
-    }
+    found.extend(of_steps(strategy.and_then(|s| s.steps.as_ref())));
     let mut names = UniqueValues::new("gates are called", Code::CUT008);
     if let Some(gate) = strategy.and_then(|s| s.gates.as_ref()).and_then(|gates| gates.value.compare.as_ref()) {
         names.check_value("compare", gate.head, out);
     }
     let services =
         spec.workloads.iter().flat_map(|w| &w.value).any(|w| w.value.service.is_some() || w.value.services.is_some());
-    let mut checked = Vec::new();
-    for (scope, gate) in found {
-        if let Some(name) = &gate.value.name {
-            names.check_value(&name.value.0, name.place, out);
+    let mut check = |found: Vec<(GateScope, &Placed<file::MetricGate>)>, out: &mut Vec<Diagnostic>| {
+        let mut checked = Vec::new();
+        for (scope, gate) in found {
+            if let Some(name) = &gate.value.name {
+                names.check_value(&name.value.0, name.place, out);
+            }
+            checked.extend(self::gate(scope, gate, services, out));
         }
-        checked.extend(self::gate(scope, gate, services, out));
-    }
-    checked
+        checked
+    };
+    let checked = check(found, out);
+    let waves = spec.waves.iter().flat_map(|waves| &waves.value);
+    let of_waves = waves.map(|wave| check(of_steps(wave.value.steps.as_ref()), out)).collect();
+    (checked, of_waves)
+}
+
+fn of_steps(steps: Option<&Placed<Vec<Placed<file::Step>>>>) -> Vec<(GateScope, &Placed<file::MetricGate>)> {
+    let steps = steps.into_iter().flat_map(|steps| &steps.value).enumerate();
+    steps
+        .flat_map(|(index, step)| {
+            let gates = step.value.gates.iter().flat_map(|gates| &gates.value);
+            gates.map(move |gate| (GateScope::Step(index + 1), gate))
+        })
+        .collect()
 }
 
 fn gate(

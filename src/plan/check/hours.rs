@@ -7,7 +7,7 @@ use super::{Diagnostic, Placed, note};
 use crate::base::duration;
 use crate::base::finding::Code;
 use crate::base::hours::{self, Hours};
-use crate::plan::file::{Blackout, Strategy, Window};
+use crate::plan::file::{Blackout, Step, Strategy, Window};
 use crate::plan::model;
 use crate::plan::schedule::steps_without_window;
 use crate::plan::time::{Moment, MomentValue};
@@ -75,13 +75,12 @@ fn instant(
 
 /// Adds an error for each step that does not fit into any window together with the pauses after it.
 pub(super) fn check_steps_fit(
-    strategy: &Strategy,
+    places: &[&Placed<Step>],
     checked: &model::Strategy,
     routes: usize,
     out: &mut Vec<Diagnostic>,
 ) {
-    let places = strategy.steps.iter().flat_map(|s| &s.value);
-    let steps: Vec<_> = checked.steps.iter().zip(places).collect();
+    let steps: Vec<_> = checked.steps.iter().zip(places.iter().copied()).collect();
     for (step, long) in steps_without_window(checked, routes) {
         // The error points to the longest of the pauses.
         let pauses = steps.iter().skip(step.number).take_while(|(s, _)| !super::is_shares(&s.kind));

@@ -10,6 +10,7 @@ mod hours;
 mod notify;
 mod routes;
 mod steps;
+mod waves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,10 +59,12 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let scope = scope(spec);
     let clusters = clusters(spec, out);
     let workloads = workloads(spec, &scope, out);
-    let metrics = gates::all(spec, out);
-    check_aws(document.spec.as_ref(), &metrics, out);
+    let (metrics, of_waves) = gates::all(spec, out);
+    let measured: Vec<_> = metrics.iter().chain(of_waves.iter().flatten()).collect();
+    check_aws(document.spec.as_ref(), &measured, out);
     let moved = workloads.as_deref().unwrap_or_default();
     let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, moved, out));
+    let waves = waves::all(spec, &scope, strategy.as_ref(), moved, &of_waves, out);
     if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
         check_access(spec, clusters, strategy, out);
     }
@@ -83,6 +86,8 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
         api_budget: spec.aws.as_ref().and_then(|aws| aws.value.api_budget.as_ref()).map(|rate| rate.value.0),
         clusters: clusters.unwrap_or(instead.clusters),
         workloads: workloads.unwrap_or(instead.workloads),
+        waves,
+        wave: None,
         strategy: strategy.unwrap_or(instead.strategy),
         accept,
         marker: match spec.marker.as_ref().map(|m| m.value) {
@@ -95,7 +100,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
 }
 
 /// Adds an error if the plan has no `aws`, although a part of it may be in AWS.
-fn check_aws(spec: Option<&Placed<Spec>>, metrics: &[MetricGate], out: &mut Vec<Diagnostic>) {
+fn check_aws(spec: Option<&Placed<Spec>>, metrics: &[&MetricGate], out: &mut Vec<Diagnostic>) {
     let Some(spec) = spec.filter(|spec| spec.value.aws.is_none() && spec.complete) else { return };
     let workloads = || spec.value.workloads.iter().flat_map(|all| &all.value).map(|w| &w.value);
     let routes = || workloads().flat_map(|w| w.routes.iter().flat_map(|all| &all.value));
@@ -103,7 +108,7 @@ fn check_aws(spec: Option<&Placed<Spec>>, metrics: &[MetricGate], out: &mut Vec<
     let of_eks = spec.value.clusters.iter().flat_map(|all| &all.value).any(|c| c.value.eks.is_some());
     let state = spec.value.state.as_ref().and_then(|state| state.value.kubernetes.as_ref());
     let in_cloudwatch =
-        |gate: &MetricGate| matches!(gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_));
+        |gate: &&MetricGate| matches!(gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_));
     let measured = metrics.iter().any(in_cloudwatch);
     if !elsewhere || of_eks || measured || state.is_some_and(|state| state.value.eks.is_some()) {
         note(out, Code::CUT004, spec.head, "`spec` has no `aws`")

@@ -5,7 +5,7 @@ use crate::base::duration;
 use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
 use crate::plan::file::{Pause, Step, Strategy, TargetHealth};
-use crate::plan::model::metric::MetricGate;
+use crate::plan::model::metric::{GateScope, MetricGate};
 use crate::plan::model::{
     self, ApprovalTimeout, GuardGate, OnFailure, OnTimeout, RaiseGate, RollbackStickiness, Shares, StepKind,
     TargetHealthGates,
@@ -52,9 +52,64 @@ pub(super) fn strategy(
         steps: steps?,
     };
     if hours_complete {
-        hours::check_steps_fit(strategy, &checked, schedule::expected_routes(workloads), out);
+        let places = strategy.steps.iter().flat_map(|s| &s.value).collect::<Vec<_>>();
+        hours::check_steps_fit(&places, &checked, schedule::expected_routes(workloads), out);
     }
     Some(checked)
+}
+
+/// The parts of a wave that differ from the strategy of the plan.
+pub(super) struct WaveParts<'a> {
+    /// The workloads of the wave.
+    pub workloads: Vec<model::Workload>,
+    /// The steps of the wave; `None` for the steps of the strategy.
+    pub steps: Option<&'a Placed<Vec<Placed<Step>>>>,
+    /// The metric gates of these steps.
+    pub gates: &'a [MetricGate],
+    /// The last pause of the wave.
+    pub between: Option<&'a Placed<Pause>>,
+}
+
+/// Returns the strategy of a wave: that of the plan, with the wave's steps and gates, and with the pause after them.
+pub(super) fn of_wave(
+    (file, strategy): (&Strategy, &model::Strategy),
+    scope: &PlanContext,
+    parts: &WaveParts<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> model::Strategy {
+    let WaveParts { workloads, steps: own, gates, between } = parts;
+    let model::Strategy { from, to, .. } = strategy;
+    let valid = from != to && [from, to].iter().all(|end| scope.clusters.contains(end));
+    let direction = Direction { from: from.clone(), to: to.clone(), valid };
+    let before = out.len();
+    let mut wave = strategy.clone();
+    wave.longest_settle = schedule::longest_settle(workloads, strategy.settle);
+    if let Some(own) = own {
+        let has_weight = own.value.iter().any(|step| step.value.set_weight.is_some());
+        wave.start = has_weight.then(|| shares_toward(scope, &direction, 0));
+        wave.steps = steps(own, scope, Some(&direction), wave.start.as_ref(), out);
+    }
+    wave.metrics.retain(|gate| match &gate.scope {
+        GateScope::Plan => true,
+        GateScope::Workload(name) => workloads.iter().any(|w| w.name == *name),
+        GateScope::Step(_) => own.is_none(),
+    });
+    wave.metrics.extend(gates.iter().cloned());
+    if let Some(pause) = between {
+        let (kind, approval_timeout) = (pause_kind(&pause.value), approval_timeout(&pause.value, out));
+        wave.steps.push(model::Step { number: wave.steps.len() + 1, name: None, kind, approval_timeout });
+    }
+    let places = own.or(file.steps.as_ref()).iter().flat_map(|s| &s.value).collect::<Vec<_>>();
+    // Errors of the strategy's steps have already been added.
+    let routes = schedule::expected_routes(workloads);
+    if out.len() == before && (own.is_some() || steps_fit(strategy, routes)) {
+        hours::check_steps_fit(&places, &wave, routes, out);
+    }
+    wave
+}
+
+fn steps_fit(strategy: &model::Strategy, routes: usize) -> bool {
+    schedule::steps_without_window(strategy, routes).is_empty()
 }
 
 fn reaction(reaction: Reaction) -> OnFailure {
@@ -161,7 +216,7 @@ fn steps(
             live = Some(shares.clone());
         }
         let name = step.value.name.as_ref().map(|n| n.value.0.clone());
-        let approval_timeout = approval_timeout(&step.value, out);
+        let approval_timeout = step.value.pause.as_ref().and_then(|pause| approval_timeout(&pause.value, out));
         checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), approval_timeout });
     }
     // If a step or `from` or `to` could not be decoded, it is unknown whether a step moves a share.
@@ -190,11 +245,7 @@ fn kind(
         return shares(table, scope, out).map(StepKind::Shares);
     }
     if let Some(pause) = pause {
-        let Pause { duration, approval, .. } = &pause.value;
-        return Some(match duration {
-            Some(duration) => StepKind::Bake(duration.value.0),
-            None => StepKind::Approval(approval.as_ref().map(|a| a.value.0.clone())),
-        });
+        return Some(pause_kind(&pause.value));
     }
     if let Some(exec) = exec {
         return hooks::exec(exec, out).map(StepKind::Exec);
@@ -202,9 +253,16 @@ fn kind(
     bind.as_ref().map(|_| StepKind::Bind)
 }
 
+fn pause_kind(Pause { duration, approval, .. }: &Pause) -> StepKind {
+    match duration {
+        Some(duration) => StepKind::Bake(duration.value.0),
+        None => StepKind::Approval(approval.as_ref().map(|a| a.value.0.clone())),
+    }
+}
+
 /// Returns the time limit of an approval, and what happens after it.
-fn approval_timeout(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
-    let Pause { duration, timeout, on_timeout, .. } = &step.pause.as_ref()?.value;
+fn approval_timeout(pause: &Pause, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
+    let Pause { duration, timeout, on_timeout, .. } = pause;
     match (timeout, on_timeout, duration) {
         (Some(timeout), _, Some(_)) => {
             let message = "a pause with a `duration` needs no approval, so it cannot have a `timeout`";

@@ -55,6 +55,8 @@ impl Skeleton {
                     routes,
                 })
                 .collect(),
+            waves: Vec::new(),
+            wave: None,
             strategy: Strategy { steps, ..Strategy::between(from, to) },
             accept: Vec::new(),
             marker: MarkerMode::Tag,

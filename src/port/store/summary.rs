@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::arn;
 use crate::domain::run::event::{Event, Record, RunOutcome, Started, StopReason};
+use crate::domain::waves::WaveOfRun;
 
 /// The summary of a run's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct RunSummary {
     pub aborted_to: Option<usize>,
     /// Why the last process stopped driving the run; `None` if a process is driving the run, or died.
     pub stopped: Option<StopReason>,
+    /// The wave that the run moves; `None` if its plan has no waves.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wave: Option<WaveOfRun>,
     /// The ARNs of the run's load balancers.
     pub load_balancers: Vec<String>,
     /// Why the journal is damaged; the other fields then contain the values of its intact part.
@@ -50,6 +54,7 @@ impl RunSummary {
             completed: false,
             aborted_to: None,
             stopped: None,
+            wave: None,
             load_balancers: vec![],
             damaged: None,
         };
@@ -70,6 +75,7 @@ impl RunSummary {
         match event {
             Event::Started(started) => {
                 self.plan.clone_from(&started.plan);
+                self.wave = WaveOfRun::of(started);
                 self.load_balancers.clone_from(&started.load_balancers);
             }
             Event::ProcessStarted { .. } => self.stopped = None,
@@ -81,7 +87,10 @@ impl RunSummary {
                 self.finished = None;
                 self.aborted_to = None;
             }
-            Event::RetireStarted { .. } => self.finished = None,
+            Event::RetireStarted { .. } => {
+                self.finished = None;
+                self.wave.iter_mut().for_each(|wave| wave.retired = true);
+            }
             Event::Finished { outcome, .. } => {
                 self.finished = Some(*outcome);
                 self.completed |= *outcome == RunOutcome::Completed;

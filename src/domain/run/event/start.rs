@@ -28,6 +28,9 @@ pub struct Started {
     pub from: ClusterName,
     /// The new cluster, which has the traffic at the end.
     pub to: ClusterName,
+    /// The wave of the plan that the run moves; `None` if the plan has no waves.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wave: Option<WaveStart>,
     /// The first step to execute (`--from-step`), from 1.
     pub from_step: usize,
     /// The shares that a rollback restores; `None` means the original shares of each route.
@@ -58,10 +61,27 @@ pub struct Started {
 }
 
 impl Started {
+    /// Sets the migration to which the run of a wave belongs. The first run of a migration gives it its id.
+    pub fn join_migration(&mut self, migration: &str) {
+        self.wave.iter_mut().for_each(|wave| migration.clone_into(&mut wave.migration));
+    }
+
     /// Whether the run is a rollback that was started without a journal, and so without a plan.
     pub fn has_no_plan(&self) -> bool {
         self.text.is_empty() && self.plan == "rollback"
     }
+}
+
+/// The wave that a run moves. [`Started::from`] and [`Started::to`] are its direction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaveStart {
+    /// The migration to which the run belongs: the id of its first run.
+    pub migration: String,
+    /// The name of the wave.
+    pub name: String,
+    /// The names of the workloads of the wave.
+    pub workloads: Vec<String>,
 }
 
 /// A route that the run does not move, although the plan selects it.
