@@ -23,7 +23,7 @@ use crate::port::store::{LockError, Request, StoreError, emergency_command};
 pub fn settings(plan: &Plan, state: &State) -> Settings {
     let (owner, host) = owner::owner();
     let calls = WatchList::of(plan, state).calls();
-    Settings::new(owner, host, calls).with_api_budget(plan.api_budget, calls)
+    Settings::new(owner, host, calls).for_plan(plan).with_api_budget(plan.api_budget, calls)
 }
 
 /// Describes for people how often a run observes, and how many calls one observation takes.

@@ -53,6 +53,10 @@ async fn marked_balancers(plan: &Plan) -> Vec<String> {
 fn sentence(balancer: &str, value: &str, state: &StateLocation) -> Option<String> {
     let mut parts = value.split(' ');
     let (run, owner, since) = (parts.next()?, parts.next()?, parts.next()?);
+    let run = match parts.next().and_then(|part| part.strip_prefix("wave=")) {
+        Some(wave) => format!("{run} (wave {wave})"),
+        None => run.to_owned(),
+    };
     let host = owner.rsplit_once('@').map_or(owner, |(_, host)| host);
     let place = match state {
         StateLocation::Local => format!("its journal is on the host {host}: type the command there"),
@@ -72,11 +76,11 @@ mod tests {
 
     #[test]
     fn a_marker_names_the_host_of_its_run() {
-        let value = marker::value("alpha-1", "alice@mac", jiff::Timestamp::UNIX_EPOCH);
+        let value = marker::value("alpha-1", "alice@mac", Some("public"), jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(
             sentence("alpha", &value, &StateLocation::Local).as_deref(),
             Some(
-                "load balancer alpha belongs to the run alpha-1, started by alice@mac at 1970-01-01T00:00:00Z; its \
+                "load balancer alpha belongs to the run alpha-1 (wave public), started by alice@mac at 1970-01-01T00:00:00Z; its \
                  journal is on the host mac: type the command there; to show it from here: cutover status --load-balancer alpha"
             )
         );

@@ -135,7 +135,7 @@ struct MessageBuilder {
 impl MessageBuilder {
     fn new(plan: &Plan, record_text: RecordText, reachable: bool) -> Self {
         let gates = (!plan.strategy.metrics.is_empty()).then(|| GateWatch { plan: plan.clone(), state: None });
-        let (plan, steps) = (plan.name.clone(), plan.strategy.steps.iter().map(label).collect());
+        let (plan, steps) = (plan.title(), plan.strategy.steps.iter().map(label).collect());
         Self {
             record_text,
             names: Names::default(),

@@ -124,6 +124,8 @@ pub struct StartOptions<'a> {
     pub start: Option<Shares>,
     /// The runs of the plan that existed when the caller decided to start another one.
     pub known: &'a [RunSummary],
+    /// The migration to which a wave belongs; `None` if the run begins a migration, or if the plan has no waves.
+    pub migration: Option<String>,
 }
 
 /// A run that has started and that this process owns.
@@ -163,13 +165,15 @@ pub async fn start_run(
     options: StartOptions<'_>,
     going: DriveOptions,
 ) -> Result<StartedRun, StartError> {
-    let StartOptions { from_step, start, known } = options;
+    let StartOptions { from_step, start, known, migration } = options;
     let (owner, host) = owner::owner();
-    let started = prepared.started_event(plan, &owner, from_step, start).map_err(StartError::Refused)?;
+    let mut started = prepared.started_event(plan, &owner, from_step, start).map_err(StartError::Refused)?;
     let things = describe_calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
-    let settings = going.settings(Settings::new(owner, host, things).with_api_budget(plan.api_budget, things), things);
+    let settings = Settings::new(owner, host, things).for_plan(plan).with_api_budget(plan.api_budget, things);
+    let settings = going.settings(settings, things);
     surface.show(&observation_text(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
+    started.join_migration(migration.as_deref().unwrap_or(&run));
     let tagging_time = ownership::tagging_time(&*ports.balancer.tags, plan.marker, &run, &started);
     if tagging_time >= SHOWN_TAGGING_TIME {
         let time = format_exact(tagging_time);

@@ -20,6 +20,7 @@ use crate::domain::view::gates::{self, GateView};
 use crate::domain::view::hooks::{self, HookView};
 use crate::domain::view::hours::{IgnoredHoursView, next_of_run};
 use crate::domain::view::put_back::is_put_back;
+use crate::domain::waves::{Migration, WaveState, WaveStatus};
 use crate::plan::model::Plan;
 use crate::port::store::{Heartbeat, OldestHealth};
 
@@ -102,6 +103,9 @@ pub struct RunView {
     pub waits: Vec<Wait>,
     /// Whether the healthy targets of each original cluster could take all traffic again.
     pub way_back: Vec<WayBackView>,
+    /// The waves of the plan, in order, with their runs in the current migration; empty without waves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveView>,
     /// The process that guards the run.
     pub guard: Guard,
     /// Whether commands from another terminal reach the run. `false` for a rehearsal, which exists only in memory.
@@ -110,6 +114,17 @@ pub struct RunView {
     /// The command that rolls back a run whose journal exists only in memory; `None` for other runs.
     #[serde(skip)]
     pub without_journal: Option<String>,
+}
+
+/// A wave of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WaveView {
+    /// The name of the wave.
+    pub wave: String,
+    /// The state of the wave.
+    pub status: WaveStatus,
+    /// The run that determines the state; `None` before the first run.
+    pub run: Option<String>,
 }
 
 /// A pause that an operator requested.
@@ -317,6 +332,7 @@ impl RunView {
                 .collect(),
             way_back: watch
                 .map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
+            waves: Vec::new(),
             guard: current_guard(state, observed_at.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,
             without_journal: None,
@@ -341,6 +357,18 @@ impl RunView {
                 None => self.guard,
             };
         }
+        self
+    }
+
+    /// Adds the waves of the plan, with their runs.
+    #[must_use]
+    pub fn with_waves(mut self, migration: &Migration<'_>) -> Self {
+        let wave = |wave: &WaveState<'_>| WaveView {
+            wave: wave.name.to_owned(),
+            status: wave.status,
+            run: wave.run.map(|run| run.id.clone()),
+        };
+        self.waves = migration.waves.iter().map(wave).collect();
         self
     }
 

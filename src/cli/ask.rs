@@ -50,6 +50,20 @@ pub async fn confirm_start(
     prepared: &Preparation,
     StartQuestion { command, verbose, yes }: StartQuestion<'_>,
 ) -> Result<(), Failure> {
+    show_start(global, ports, prepared, StartQuestion { command, verbose, yes }).await?;
+    confirm(yes, &start_question(&prepared.report), NOT_STARTED)
+}
+
+/// The message after the operator has declined to start a run.
+const NOT_STARTED: &str = "not started; nothing was changed";
+
+/// Shows what a new run would do. Refuses to start it if the preflight or another run prevents it.
+async fn show_start(
+    global: &Global,
+    ports: &Ports,
+    prepared: &Preparation,
+    StartQuestion { command, verbose, .. }: StartQuestion<'_>,
+) -> Result<(), Failure> {
     refuse_other_owner(ports, prepared).await?;
     let (report, style) = (&prepared.report, term::style_err(global.color));
     term::print_error(&if verbose {
@@ -57,10 +71,41 @@ pub async fn confirm_start(
     } else {
         render::check::summary(report, &format!("cutover {command} {} --verbose", report.source), &style)
     });
-    if let Some(refusal) = prepared.refusal() {
-        return Err(refusal);
+    prepared.refusal().map_or(Ok(()), Err)
+}
+
+/// A wave that would begin, with what was read for its preflight.
+pub struct WaveStart {
+    /// The name of the wave.
+    pub name: String,
+    /// The run of the wave that was rolled back before.
+    pub rolled_back: Option<String>,
+    /// The ports of the wave's run.
+    pub ports: Ports,
+    /// The result of the wave's preflight.
+    pub preparation: Preparation,
+}
+
+/// Shows what the runs of several waves would do, one after the other, and asks the operator once to confirm all.
+///
+/// # Errors
+/// Returns a failure if the preflight of a wave or another run prevents the start, or if the operator declines.
+pub async fn confirm_waves(global: &Global, waves: &[WaveStart], question: StartQuestion<'_>) -> Result<(), Failure> {
+    for wave in waves {
+        show_start(global, &wave.ports, &wave.preparation, question).await?;
     }
-    confirm(yes, &start_question(report), "not started; nothing was changed")
+    confirm(question.yes, &waves_question(waves), NOT_STARTED)
+}
+
+/// Returns the question about waves: their order, which of them were rolled back before, and what the first one does.
+fn waves_question(waves: &[WaveStart]) -> String {
+    let [first, later @ ..] = waves else { return String::new() };
+    let begin = |wave: &WaveStart| match &wave.rolled_back {
+        Some(run) => format!("{} (again: {run} was rolled back)", wave.name),
+        None => wave.name.clone(),
+    };
+    let then = later.iter().map(|wave| format!(", then {}", begin(wave))).collect::<String>();
+    format!("Wave {}{then}. {}", begin(first), start_question(&first.preparation.report))
 }
 
 /// Returns the question of `run`: where it moves traffic, from which cluster to which, the first share, and what else

@@ -159,12 +159,30 @@ pub fn confirm_word(question: &str, word: &str) -> Result<bool, NoTerminal> {
     Ok(bars().suspend(|| ask_word(&question, word, &mut io::stdin().lock(), &mut io::stderr().lock())).unwrap_or(false))
 }
 
-fn ask_word(question: &str, word: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {
+/// Asks a question on standard error, and returns the answer without spaces around it; empty at the end of the input.
+/// Both streams must be terminals.
+///
+/// # Errors
+/// Returns [`NoTerminal`] if there is no terminal; the question was not asked.
+pub fn answer(question: &str) -> Result<String, NoTerminal> {
+    if !(io::stdin().is_terminal() && stderr()) {
+        return Err(NoTerminal);
+    }
+    let question = wrap(question, Some(screen().width)).join("\n");
+    let read = || read_answer(&question, &mut io::stdin().lock(), &mut io::stderr().lock());
+    Ok(bars().suspend(read).unwrap_or_default())
+}
+
+fn read_answer(question: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<String> {
     write!(output, "{question}\n> ")?;
     output.flush()?;
     let mut answer = String::new();
     input.read_line(&mut answer)?;
-    Ok(answer.trim() == word)
+    Ok(answer.trim().to_owned())
+}
+
+fn ask_word(question: &str, word: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {
+    Ok(read_answer(question, input, output)? == word)
 }
 
 fn ask(question: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {

@@ -19,10 +19,11 @@ use crate::port::{Clock, TAG_BATCH_SIZE, TagStore, WriteError};
 
 pub use crate::domain::emergency::MARKER_KEY as KEY;
 
-/// Returns the value of the marker tag: run, owner and start time. The value has only characters that tags allow, and
-/// at most 256.
-pub fn value(run: &str, owner: &str, since: Timestamp) -> String {
-    let text = format!("{run} {owner} {}", since.strftime("%Y-%m-%dT%H:%M:%SZ"));
+/// Returns the value of the marker tag: run, owner, start time, and the wave of a plan with waves. The value has only
+/// characters that tags allow, and at most 256.
+pub fn value(run: &str, owner: &str, wave: Option<&str>, since: Timestamp) -> String {
+    let wave = wave.map_or_else(String::new, |wave| format!(" wave={wave}"));
+    let text = format!("{run} {owner} {}{wave}", since.strftime("%Y-%m-%dT%H:%M:%SZ"));
     text.chars().map(|c| if c.is_alphanumeric() || " +-=._:/@".contains(c) { c } else { '_' }).take(256).collect()
 }
 

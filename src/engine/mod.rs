@@ -41,7 +41,7 @@ use crate::domain::health::gate::MAX_SAMPLE_AGE;
 use crate::domain::run::event::{Record, RunOutcome, StopReason, Wait};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{IllegalEvent, State};
-use crate::plan::model::ClusterName;
+use crate::plan::model::{ClusterName, Plan};
 use crate::port::store::{Store, StoreError};
 use crate::port::{Clock, Cluster, ComparedCluster, Hooks, LoadBalancerApi, Metrics};
 
@@ -88,6 +88,8 @@ pub struct Settings {
     pub owner: String,
     /// The name of the machine.
     pub host: String,
+    /// The wave of the run, which the marker names; `None` if its plan has no waves.
+    pub wave: Option<String>,
     /// The id of this process; 0 in a rehearsal, which must be repeatable.
     pub pid: u32,
     /// The time in which everything is observed once.
@@ -119,6 +121,7 @@ impl Settings {
         Self {
             owner,
             host,
+            wave: None,
             pid: std::process::id(),
             poll,
             parts: limit::part_count(poll, calls),
@@ -129,6 +132,12 @@ impl Settings {
             orders: ProcessOptions::default(),
             leave_when_frozen: false,
         }
+    }
+
+    /// Sets the wave of the run to that of its plan.
+    #[must_use]
+    pub fn for_plan(self, plan: &Plan) -> Self {
+        Self { wave: plan.wave_name().map(str::to_owned), ..self }
     }
 
     /// Sets the budget for observations of `calls` calls, in describe calls per second.

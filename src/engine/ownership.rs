@@ -35,6 +35,19 @@ pub struct Ownership {
 }
 
 impl Ownership {
+    /// Returns the ownership of a run whose load balancers this process owns through another run, to restore the
+    /// original shares of a wave that is done.
+    pub fn through_other_run(run: &str) -> Self {
+        Self {
+            run: run.into(),
+            locks: LockGuard::unlocked(),
+            restores: true,
+            replaced_run: None,
+            marker_write: None,
+            script: None,
+        }
+    }
+
     /// Returns the id of the run.
     pub fn run(&self) -> &str {
         &self.run
@@ -298,7 +311,7 @@ pub async fn acquire_to_restore(
                 ownership.replaced_run = Some(marker::run_of(other).to_owned());
             }
             let (tag_store, clock) = (Arc::clone(&ports.balancer.tags), Arc::clone(&ports.clock));
-            let value = marker::value(run, &settings.owner, ports.clock.now());
+            let value = marker::value(run, &settings.owner, settings.wave.as_deref(), ports.clock.now());
             let write = MarkerWrite::new(tag_store, clock, load_balancers.to_vec(), run.to_owned(), value, replace);
             ownership.marker_write = Some(write);
         }
@@ -323,7 +336,7 @@ async fn put_marker(
     since: Timestamp,
     take_over: bool,
 ) -> Result<(), MarkerError> {
-    let value = marker::value(run, &settings.owner, since);
+    let value = marker::value(run, &settings.owner, settings.wave.as_deref(), since);
     match marker::put(tag_store, load_balancers, run, &value, take_over).await {
         Err(MarkerError::Other(other)) if !take_over && marker::is_unstarted_or_finished(store, &other).await => {
             tracing::warn!("replacing the marker of a run that never started or is finished: {other}");

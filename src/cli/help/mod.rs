@@ -45,6 +45,7 @@ topics! {
     "exit-codes"
     "findings"
     "compare"
+    "waves"
 }
 
 impl Topic {

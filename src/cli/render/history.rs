@@ -56,8 +56,9 @@ fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
         (None, Some(RunOutcome::RolledBack | RunOutcome::Aborted)) => (outcome_text(run.finished), Tone::Warn),
         (None, None) => (outcome_text(run.finished), Tone::Strong),
     };
+    let ended = run.wave.as_ref().map_or_else(|| ended.to_owned(), |wave| format!("wave {}: {ended}", wave.name));
     let balancers: Vec<_> = run.load_balancers.iter().map(|arn| balancer(arn)).collect();
-    ([run.id.clone(), run.started.map_or_else(String::new, began), took, ended.to_owned(), balancers.join(", ")], tone)
+    ([run.id.clone(), run.started.map_or_else(String::new, began), took, ended, balancers.join(", ")], tone)
 }
 
 /// Returns one JSON object per line, for each run.

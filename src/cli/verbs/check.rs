@@ -12,7 +12,8 @@ use crate::app::done::explain_completed_run;
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::{machine_facts, prepare};
 use crate::app::start::{UnfinishedRun, unfinished};
-use crate::app::{connect, find, state_store};
+use crate::app::waves::{WaveRuns, to_begin};
+use crate::app::{connect, find, state_store, waves};
 use crate::base::finding::{Code, Finding, Severity};
 use crate::cli::args::{Global, Output, ReadOptions, StepRef, help_text, step_number};
 use crate::cli::reading::shown;
@@ -46,21 +47,55 @@ pub struct Check {
 
 /// Runs `check --offline`, which checks only the plan file.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
-    let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
-    let machine = machine_facts(&plan, &HookRunner::in_folder(Folder::of(&plan)));
-    let mut findings = preflight::notes(&plan);
-    // The check of a file may run on any machine, so a missing program is only a warning.
-    findings.extend(machine_findings(&plan, &machine).into_iter().map(|finding| finding.lowered(Severity::Warning)));
-    let report = CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now());
-    Ok(print_report(global, &report, args.verbose))
+    let whole = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
+    let mut exit = Exit::Done;
+    for plan in whole.runs() {
+        let machine = machine_facts(&plan, &HookRunner::in_folder(Folder::of(&plan)));
+        let mut findings = preflight::notes(&plan);
+        let unusable = machine_findings(&plan, &machine).into_iter();
+        // The check of a file may run on any machine, so a missing program is only a warning.
+        findings.extend(unusable.map(|finding| finding.lowered(Severity::Warning)));
+        let report = CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now());
+        exit = worse(exit, print_report(global, &report, args.verbose));
+    }
+    Ok(exit)
 }
 
 /// Runs `cutover check`.
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
+    if !plan.waves.is_empty() {
+        return Box::pin(check_waves(global, &plan, args.verbose)).await;
+    }
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     let (prepared, runs) = futures::join!(shown(prepare(&plan, &ports, 1)), earlier_runs(global, &plan));
     Ok(print_report(global, &runs.explain(prepared.report), args.verbose))
+}
+
+/// Checks each wave of a plan that is not done, as a run of its own. The traffic of a wave that is done is on the new
+/// cluster, so that its start is not checked.
+async fn check_waves(global: &Global, plan: &Plan, verbose: bool) -> Result<Exit, Failure> {
+    let EarlierRuns { all, unfinished } = earlier_runs(global, plan).await;
+    let runs = WaveRuns::of(all);
+    let migration = runs.migration(plan, false);
+    let mut notes: Vec<Finding> = unfinished.into_iter().chain(waves::changed(plan, &migration)).collect();
+    let (mut exit, mut checked) = (Exit::Done, 0);
+    for wave in to_begin(plan, &migration) {
+        let ports = connect::ports(&wave.plan, std::sync::Arc::new(MemoryStore::new())).await;
+        let mut report = shown(prepare(&wave.plan, &ports, 1)).await.report;
+        report.findings.splice(0..0, notes.drain(..));
+        exit = worse(exit, print_report(global, &report, verbose));
+        checked += 1;
+    }
+    if checked == 0 {
+        term::print_error(&format!("every wave of the plan {} is done; nothing to check", plan.name));
+    }
+    Ok(exit)
+}
+
+/// Returns the exit code of several checks: that of the first check that refuses.
+fn worse(first: Exit, second: Exit) -> Exit {
+    if first == Exit::Done { second } else { first }
 }
 
 /// The maximum time to search for the runs of the plan.
@@ -99,11 +134,17 @@ async fn earlier_runs(global: &Global, plan: &Plan) -> EarlierRuns {
 pub async fn dry_run(
     global: &Global,
     plan: &str,
-    from_step: Option<&StepRef>,
-    until: Option<&StepRef>,
+    wave: Option<&str>,
+    (from_step, until): (Option<&StepRef>, Option<&StepRef>),
     verbose: bool,
 ) -> Result<Exit, Failure> {
     let plan = find::linted_plan(plan, term::style_err(global.color).color)?;
+    waves::check_name(&plan, wave)?;
+    if !plan.waves.is_empty() && wave.is_none() {
+        waves::check_one_wave(&plan, &[("--from-step", from_step.is_some()), ("--until", until.is_some())])?;
+        return check_waves(global, &plan, verbose).await;
+    }
+    let plan = wave.and_then(|wave| plan.narrowed(wave)).unwrap_or(plan);
     let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     let prepared = shown(prepare(&plan, &ports, from_step));

@@ -1,6 +1,7 @@
 //! `cutover finalize`: checks whether the old cluster can be retired, and with `--detach` retires it. The conditions
 //! are in `domain::decide::finalize`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
+use crate::app::waves::WaveRuns;
 use crate::app::{connect, drive, find, identity, owner, state_store};
 use crate::base::number::count;
 use crate::cli::args::{Global, Output, help_text, value};
@@ -16,8 +18,9 @@ use crate::cli::render::wrap::hang;
 use crate::cli::term;
 use crate::domain::decide::finalize::{ConditionStatus, FinalizeCondition, blocked_by_run, judge, worst_status};
 use crate::domain::run::state::{Phase, State};
+use crate::domain::waves::WaveStatus;
 use crate::engine::{Ports, finalize, ownership};
-use crate::port::store::Request;
+use crate::port::store::{Request, Store};
 
 /// The arguments of `cutover finalize`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -61,30 +64,105 @@ pub struct Finalize {
     pub yes: bool,
 }
 
-/// Runs `cutover finalize`.
+/// A run whose old cluster may be retired, with its conditions.
+struct Candidate {
+    found: StoredRun,
+    state: State,
+    ports: Ports,
+    items: Vec<FinalizeCondition>,
+}
+
+impl Candidate {
+    fn retirement_started(&self) -> bool {
+        self.state.phase == Phase::Retiring
+    }
+}
+
+/// Runs `cutover finalize`. The old cluster of a plan with waves is judged, and retired, for all waves together.
 pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let store = state_store::open_for_target(&global.state_options(), Some(&args.target)).await?;
-    let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
+    let mut candidates = Vec::new();
+    for found in runs_to_retire(&store, args, term::style_err(global.color).color).await? {
+        candidates.push(candidate(args, found, &store).await?);
+    }
+    let worst = candidates.iter().map(|candidate| worst_status(&candidate.items)).max();
+    let worst = worst.ok_or_else(|| Failure::new(Exit::Refused, "the old cluster of every wave is already retired"))?;
+    if !args.detach {
+        candidates.iter().for_each(|candidate| show(global, &candidate.found, &candidate.items));
+        return Ok(exit(worst));
+    }
+    for Candidate { found, items, .. } in &candidates {
+        term::print_error(&text(found, items, true, &term::style_err(global.color)));
+    }
+    let judged = candidates.iter().filter(|candidate| !candidate.retirement_started());
+    if let Some(refusal) = judged.filter_map(|candidate| refusal(&candidate.items, args.force)).next() {
+        return Err(refusal);
+    }
+    if !args.yes && !term::confirm(&question(args, &candidates)).map_err(|e| Failure::new(Exit::Usage, e))? {
+        return Err(Failure::declined("the old cluster is not retired; nothing was changed"));
+    }
+    let mut last = Exit::Done;
+    for candidate in candidates {
+        last = retire(global, args, candidate).await?;
+        if last != Exit::Done {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+async fn candidate(args: &Finalize, found: StoredRun, store: &Arc<dyn Store>) -> Result<Candidate, Failure> {
     let state = found.state()?;
-    let retirement_started = state.phase == Phase::Retiring;
-    let ports = connect::ports(&found.plan, store).await;
+    let ports = connect::ports(&found.plan, Arc::clone(store)).await;
     identity::check_account(&found.plan, &ports).await?;
-    let items = if retirement_started {
+    let items = if state.phase == Phase::Retiring {
         vec![unfinished_retirement(&state)]
     } else {
         read_conditions(args, &found, &state, &ports).await
     };
-    if !args.detach {
-        show(global, &found, &items);
-        return Ok(exit(worst_status(&items)));
+    Ok(Candidate { found, state, ports, items })
+}
+
+/// Returns the runs whose old cluster is to be retired: the run that the command line names, or the runs of all waves
+/// that are not retired yet.
+///
+/// # Errors
+/// Fails if a wave of the plan is not done: then the old cluster is still needed (exit 3, or 8 while it runs).
+async fn runs_to_retire(store: &Arc<dyn Store>, args: &Finalize, color: bool) -> Result<Vec<StoredRun>, Failure> {
+    let named = find::run_to_roll_back(&**store, Some(&args.target), color).await?;
+    if named.run.wave.is_none() {
+        return Ok(vec![find::run(&**store, Some(&args.target), color).await?]);
     }
-    term::print_error(&text(&found, &items, true, &term::style_err(global.color)));
-    if !retirement_started && let Some(refusal) = refusal(&items, args.force) {
-        return Err(refusal);
+    // A wave stays done when the plan file changes, and waves that were added to the file must be done too.
+    let file = std::path::Path::new(&args.target).is_file().then(|| find::plan_file(&args.target, color));
+    let plan = file.transpose()?.unwrap_or_else(|| named.plan.clone());
+    let runs = WaveRuns::read(&**store, &plan).await?;
+    let migration = runs.migration(&plan, false);
+    let open: Vec<_> = migration.open().collect();
+    if let Some(first) = open.first() {
+        let running = open.iter().any(|wave| wave.status == WaveStatus::Running);
+        let list = open.iter().map(|wave| format!("{} ({})", wave.name, wave.status.text())).collect::<Vec<_>>();
+        let from = &plan.strategy.from;
+        let why = format!(
+            "cluster {from} is still needed, because not every wave of {} is done: {}; nothing was changed",
+            plan.name,
+            list.join(", ")
+        );
+        let exit = if running { Exit::Waiting } else { Exit::Refused };
+        return Err(Failure::new(exit, why).next(format!("the next wave is {}: cutover run PLAN", first.name)));
     }
-    if !args.yes && !term::confirm(&question(args, &found, &state)).map_err(|e| Failure::new(Exit::Usage, e))? {
-        return Err(Failure::declined("the old cluster is not retired; nothing was changed"));
+    let mut found = Vec::new();
+    let done = migration.waves.iter().filter_map(|wave| runs.summary(&wave.run?.id));
+    for run in done.filter(|run| !run.wave.as_ref().is_some_and(|wave| wave.retired) || run.finished.is_none()) {
+        found.push(find::open(&**store, run.clone()).await?);
     }
+    Ok(found)
+}
+
+/// Retires the old cluster of a run.
+async fn retire(global: &Global, args: &Finalize, candidate: Candidate) -> Result<Exit, Failure> {
+    let retirement_started = candidate.retirement_started();
+    let Candidate { found, state, ports, .. } = candidate;
     let settings = drive::settings(&found.plan, &state);
     let ownership =
         ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
@@ -189,9 +267,10 @@ fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
     })
 }
 
-fn question(args: &Finalize, found: &StoredRun, state: &State) -> String {
-    let from = &found.plan.strategy.from;
-    let routes = count(state.routes.values().filter(|route| !route.is_deleted()).count(), "route");
+fn question(args: &Finalize, candidates: &[Candidate]) -> String {
+    let from = candidates.first().map_or("", |candidate| candidate.found.plan.strategy.from.as_str());
+    let routes = candidates.iter().flat_map(|candidate| candidate.state.routes.values());
+    let routes = count(routes.filter(|route| !route.is_deleted()).count(), "route");
     let also = if args.bindings { ", and delete its bindings" } else { "" };
     format!("Detach the target groups of {from} from {routes}{also}? A rollback is not possible afterwards.")
 }

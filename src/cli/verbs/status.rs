@@ -7,6 +7,7 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::view::RunView;
+use crate::app::waves::WaveRuns;
 use crate::app::{break_glass, connect, elsewhere, find, state_store};
 use crate::cli::args::{Global, Output, ReadOptions};
 use crate::cli::reading::with_progress;
@@ -172,7 +173,9 @@ async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     let has_driver = ports.store.lock_owner(&found.run.id).await.is_some();
     let heartbeat = heartbeat.map(|l| crate::port::store::Heartbeat { guarding: l.guarding && has_driver, ..l });
     let script = break_glass::used(&*ports.balancer.tags, &found.run.id, &found.run.load_balancers).await;
+    let waves = WaveRuns::read(&*ports.store, &found.plan).await?;
     Ok(RunView::of(&found.plan, &state, Some(&watch), &waits, now)
         .with_heartbeat(heartbeat.as_ref())
-        .with_script_use(script.as_ref()))
+        .with_script_use(script.as_ref())
+        .with_waves(&waves.migration(&found.plan, false)))
 }

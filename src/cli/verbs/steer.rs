@@ -9,9 +9,10 @@ use jiff::Timestamp;
 
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
+use crate::app::finished_waves::{exit_after, guard_while};
 use crate::app::steer::{self, DriveOptions};
 use crate::app::view::RunView;
-use crate::app::{break_glass, elsewhere, find, identity, owner, state_store};
+use crate::app::{break_glass, elsewhere, find, identity, owner, state_store, waves};
 use crate::base::time::later;
 use crate::cli::args::{
     ConfirmedRunArg, Global, MetricOptions, OnFreeze, ReadOptions, RunArg, StepRef, help_text, step_number, value,
@@ -183,7 +184,14 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         api_budget: args.api_budget,
         leave_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
     };
-    steer::resume(global, store, &found, mode, args.ignore_hours.clone(), options).await
+    let work = steer::resume(global, Arc::clone(&store), &found, mode, args.ignore_hours.clone(), options);
+    let (exit, rolled_back) = guard_while(global, &store, &found.plan, work).await?;
+    let exit = exit_after(global, exit?, &rolled_back);
+    if found.run.wave.is_some() {
+        let (_, text) = waves::after_wave(&*store, &found.plan, exit).await?;
+        text.iter().for_each(|text| term::print_error(text));
+    }
+    Ok(exit)
 }
 
 /// Returns the text that `--ignore-hours` adds to the question.

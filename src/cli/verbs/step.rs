@@ -11,17 +11,18 @@ use jiff::Timestamp;
 use crate::app::due::{self, Due};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
+use crate::app::finished_waves::{exit_after, guard_while};
 use crate::app::prepare::prepare;
 use crate::app::start::{StartOptions, start_run};
 use crate::app::steer::DriveOptions;
-use crate::app::{break_glass, connect, drive, find, state_store};
+use crate::app::waves::{WaveDue, WaveRuns, WaveToBegin};
+use crate::app::{break_glass, connect, drive, find, state_store, waves};
 use crate::base::time::later;
 use crate::cli::args::{Global, MetricOptions, ReadOptions, help_text, value};
 use crate::cli::reading::shown;
 use crate::cli::verbs::run_question::RunQuestion;
 use crate::cli::{ask, term};
 use crate::domain::run::event::ResumeMode;
-use crate::engine::Ports;
 use crate::plan::model::Plan;
 use crate::port::store::{RunSummary, Store, is_run_of};
 
@@ -39,6 +40,9 @@ pub struct Step {
     /// Plan file, `-` for stdin; or a run id, to continue only that run
     #[arg(value_name = "PLAN|RUN")]
     pub plan: String,
+    /// Do nothing for another wave of the plan than this one
+    #[arg(long, value_name = "NAME")]
+    pub wave: Option<String>,
     /// Do not ask; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
@@ -67,6 +71,10 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
     let file = find::plan_file(&args.plan, color)?;
     let store = state_store::open_for_plan(&global.state_options(), &file).await?;
+    if !file.waves.is_empty() {
+        return step_of_waves(global, args, &file, store).await;
+    }
+    waves::check_name(&file, args.wave.as_deref())?;
     match due::due(&*store, &file).await? {
         Due::Start(known) => {
             let plan = find::lint_file(&file, color)?;
@@ -76,8 +84,7 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
                     plan.source, last.id
                 ));
             }
-            let ports = connect::ports(&plan, store).await;
-            start(global, args, &plan, ports, &known).await
+            start(global, args, &plan, store, (&known, None)).await
         }
         Due::Continue(found) => continue_run(global, args, &found, store).await,
         Due::Finished(run, exit) => {
@@ -86,6 +93,34 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
             Ok(exit)
         }
     }
+}
+
+/// Does what is due of the next wave of a plan. The call that ends a wave does not begin the next one.
+async fn step_of_waves(global: &Global, args: &Step, file: &Plan, store: Arc<dyn Store>) -> Result<Exit, Failure> {
+    let runs = WaveRuns::read(&*store, file).await?;
+    let exit = match waves::due(&store, file, &runs, args.wave.as_deref()).await? {
+        WaveDue::Begin(wave) => {
+            // The plan of an unfinished run need not satisfy the rules, but a new run does.
+            let folder = find::lint_file(file, term::style_err(global.color).color)?.folder;
+            let WaveToBegin { plan, migration, .. } = *wave;
+            let plan = Plan { folder, ..plan };
+            let work = start(global, args, &plan, Arc::clone(&store), (&runs.known, migration));
+            let (exit, rolled_back) = guard_while(global, &store, file, work).await?;
+            exit_after(global, exit?, &rolled_back)
+        }
+        WaveDue::Continue(found) => {
+            let work = continue_run(global, args, &found, Arc::clone(&store));
+            let (exit, rolled_back) = guard_while(global, &store, file, work).await?;
+            exit_after(global, exit?, &rolled_back)
+        }
+        WaveDue::Nothing(text, exit) => {
+            term::print_error(&text);
+            return Ok(exit);
+        }
+    };
+    let (exit, text) = waves::after_wave(&*store, file, exit).await?;
+    text.iter().for_each(|text| term::print_error(text));
+    Ok(exit)
 }
 
 /// Continues the named run. This never starts a new run.
@@ -105,9 +140,16 @@ fn is_run(text: &str) -> bool {
     plan.is_some_and(|plan| is_run_of(text, plan))
 }
 
-/// Starts the plan's run and does what is due.
-async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &[RunSummary]) -> Result<Exit, Failure> {
+/// Starts the plan's run, or the run of a wave in a migration, and does what is due. `known` are the runs of the plan.
+async fn start(
+    global: &Global,
+    args: &Step,
+    plan: &Plan,
+    store: Arc<dyn Store>,
+    (known, migration): (&[RunSummary], Option<String>),
+) -> Result<Exit, Failure> {
     let options = drive_options(args);
+    let ports = connect::ports(plan, store).await;
     let prepared = shown(prepare(plan, &ports, 1)).await;
     if let Some(other) = due::started_by_other(&ports, plan, &prepared, known).await {
         term::print_error(&format!("another process has just started a run of this plan: {other}"));
@@ -116,7 +158,7 @@ async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
     let question = ask::StartQuestion { command: "step", verbose: args.verbose, yes: args.yes };
     ask::confirm_start(global, &ports, &prepared, question).await?;
     due::warn_about_pauses(global, plan, args.max_wait);
-    let start_options = StartOptions { from_step: 1, start: None, known };
+    let start_options = StartOptions { from_step: 1, start: None, known, migration };
     match start_run(global, plan, &ports, &prepared, start_options, options).await {
         Ok(started) => drive::Drive::new(plan, ports, started.settings, started.ownership).run(global).await,
         Err(error) => due::lost_race(global, plan, error),

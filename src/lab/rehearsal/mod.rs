@@ -67,7 +67,7 @@ pub struct Options {
 
 /// The lab of a plan, ready for a run.
 pub struct RehearsalLab {
-    /// The plan that is rehearsed.
+    /// The plan of the run that is rehearsed: the plan of the lab, or that plan narrowed to a wave.
     pub plan: Plan,
     /// The API of the load balancers.
     pub balancer: LoadBalancerApi,

@@ -30,12 +30,14 @@ pub fn length(plan: &Plan) -> Duration {
         StepKind::Approval(_) => APPROVAL_DELAY,
         StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     };
-    plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
+    plan.runs().iter().flat_map(|run| &run.strategy.steps).map(|s| step(&s.kind)).sum()
 }
 
 /// Returns the start time of a rehearsal that could start at `at`. If the plan's hours delay the first raise, this time
 /// is close enough to the raise that attaching and binding finish just before it.
 pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
+    let first_run = plan.runs().into_iter().next();
+    let plan = first_run.as_ref().unwrap_or(plan);
     let routes = schedule::expected_routes(&plan.workloads);
     let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
     let opens = first.and_then(|s| schedule::earliest_starts(plan, at, routes).get(s.number - 1).copied());
@@ -44,6 +46,10 @@ pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
 
 /// Returns the approximate time that the plan's hours add if the run starts at `at`.
 fn added_by_hours(plan: &Plan, at: Timestamp) -> Duration {
+    plan.runs().iter().map(|run| added_to_run(run, at)).sum()
+}
+
+fn added_to_run(plan: &Plan, at: Timestamp) -> Duration {
     let routes = schedule::expected_routes(&plan.workloads);
     let end = schedule::earliest_starts(plan, at, routes)
         .last()

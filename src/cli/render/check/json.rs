@@ -70,7 +70,7 @@ fn route(line: &RouteLine) -> Value {
 }
 
 fn summary(report: &CheckReport) -> Value {
-    object!({
+    let mut summary = object!({
         "event": "summary",
         "plan": report.plan,
         "source": report.source,
@@ -89,5 +89,9 @@ fn summary(report: &CheckReport) -> Value {
         "notes": report.count(Severity::Info),
         "accepted": report.findings.iter().filter(|f| f.accepted.is_some()).count(),
         "refuses": report.is_refused(),
-    })
+    });
+    if let Some(wave) = &report.wave {
+        summary["wave"] = Value::from(wave.as_str());
+    }
+    summary
 }

@@ -10,7 +10,7 @@ use crate::domain::view::check::{CheckReport, NotificationLine, RouteLine};
 pub fn markdown(report: &CheckReport) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
-    put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
+    put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.title())));
     let ends = report
         .ends
         .map(|t| format!(", until {} if started at the time of this check", t.strftime("%F %H:%M UTC")))

@@ -66,7 +66,7 @@ pub(super) fn head(report: &CheckReport, style: &Style) -> String {
         &mut out,
         &format!(
             "{} ({}): {from} {} {to}",
-            style.paint(Tone::Strong, &report.plan),
+            style.paint(Tone::Strong, &report.title()),
             report.source,
             style.mark("→", "->")
         ),

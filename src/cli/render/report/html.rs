@@ -8,10 +8,18 @@ use super::{EventKind, ReportInput, StepHistory};
 use crate::base::number::count;
 use crate::cli::render::events::EventLines;
 
-/// Returns the HTML page.
+/// Returns the HTML page of a run.
 pub fn html(input: &ReportInput) -> String {
-    let state = &input.history.state;
-    let (badge, kind) = input.badge();
+    html_of_runs(std::slice::from_ref(input))
+}
+
+/// Returns one HTML page of several runs, in this order: the runs of a plan's waves.
+pub fn html_of_runs(inputs: &[ReportInput]) -> String {
+    let [first, ..] = inputs else { return String::new() };
+    let name = match inputs {
+        [one] => format!("{}, {}", one.title(), one.badge().0.to_lowercase()),
+        many => format!("{}, {}", first.history.state.started.plan, count(many.len(), "run")),
+    };
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -21,39 +29,47 @@ pub fn html(input: &ReportInput) -> String {
                 // The page contains text from others, which must not load or run anything.
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 meta name="color-scheme" content="light dark";
-                title { "cutover: " (state.started.plan) ", " (badge.to_lowercase()) }
+                title { "cutover: " (name) }
                 style { (PreEscaped(include_str!("page.css"))) }
             }
             body {
-                main {
-                    header {
-                        h1 { (state.started.plan) " " span class={ "badge " (kind.name()) } { (badge) } }
-                        p.verdict { (input.verdict()) }
-                        @if let Some(clients) = input.clients_text() { p.verdict { (clients) } }
-                        p.zone { "All times are " (input.zone()) "." }
-                    }
-                    (what_to_do(input))
-                    (chart(input))
-                    section { h2 { "What happened" } (moments(input)) }
-                    section { h2 { "Steps" } (steps(input)) }
-                    @if input.clients.is_some() { section { h2 { "What clients saw" } (clients(input)) } }
-                    @if !input.history.gates.is_empty() { section { h2 { "Metric gates" } (gates(input)) } }
-                    section { h2 { "What was changed" } (changes(input)) }
-                    section {
-                        h2 { "The run" }
-                        dl { @for (name, value) in input.facts() { dt { (name) } dd { (value) } } }
-                    }
-                    section { (all_lines(input)) }
-                }
+                @for input in inputs { main { (run(input)) } }
                 footer {
                     "Made by cutover " (env!("CARGO_PKG_VERSION"))
-                    @if input.is_rehearsal() { " from a rehearsal, which keeps no journal." }
-                    @else { " from the journal of the run " (state.run) "." }
+                    @if first.is_rehearsal() { " from a rehearsal, which keeps no journal." }
+                    @else if inputs.len() > 1 {
+                        " from the journals of " (count(inputs.len(), "run")) " of the plan " (first.history.state.started.plan) "."
+                    }
+                    @else { " from the journal of the run " (first.history.state.run) "." }
                 }
             }
         }
     };
     page.into_string()
+}
+
+fn run(input: &ReportInput) -> Markup {
+    let (badge, kind) = input.badge();
+    html! {
+        header {
+            h1 { (input.title()) " " span class={ "badge " (kind.name()) } { (badge) } }
+            p.verdict { (input.verdict()) }
+            @if let Some(clients) = input.clients_text() { p.verdict { (clients) } }
+            p.zone { "All times are " (input.zone()) "." }
+        }
+        (what_to_do(input))
+        (chart(input))
+        section { h2 { "What happened" } (moments(input)) }
+        section { h2 { "Steps" } (steps(input)) }
+        @if input.clients.is_some() { section { h2 { "What clients saw" } (clients(input)) } }
+        @if !input.history.gates.is_empty() { section { h2 { "Metric gates" } (gates(input)) } }
+        section { h2 { "What was changed" } (changes(input)) }
+        section {
+            h2 { "The run" }
+            dl { @for (name, value) in input.facts() { dt { (name) } dd { (value) } } }
+        }
+        section { (all_lines(input)) }
+    }
 }
 
 fn moments(input: &ReportInput) -> Markup {

@@ -5,8 +5,7 @@ use crate::base::number::count;
 
 /// Returns the Markdown, which ends with a newline.
 pub fn markdown(input: &ReportInput) -> String {
-    let mut out =
-        vec![format!("## cutover: {} – {}", escape(&input.history.state.started.plan), input.badge().0), String::new()];
+    let mut out = vec![format!("## cutover: {} – {}", escape(&input.title()), input.badge().0), String::new()];
     let clients = input.clients_text().map(|text| format!(" {text}")).unwrap_or_default();
     out.extend([escape(&format!("{}{clients} All times are {}.", input.verdict(), input.zone())), String::new()]);
     let (actions, commands) = (input.actions(), input.commands());

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use html::html;
+pub use html::{html, html_of_runs};
 pub use markdown::markdown;
 
 use super::events::event_text;
@@ -101,6 +101,15 @@ impl<'a> ReportInput<'a> {
         let view = RunView { way_back, ..RunView::of(plan, &history.state, None, &[], history.time.1) };
         let style = Style { zone: style.zone.clone(), ..Style::plain() };
         Self { plan, records, history, names, view, style, clients: None }
+    }
+
+    /// Returns the plan's name, with the wave of the run.
+    fn title(&self) -> String {
+        let started = &self.history.state.started;
+        started
+            .wave
+            .as_ref()
+            .map_or_else(|| started.plan.clone(), |wave| format!("{}, wave {}", started.plan, wave.name))
     }
 
     /// Adds what the clients of a rehearsal saw, and what its faults did not do. No command reaches its run.

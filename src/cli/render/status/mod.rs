@@ -3,9 +3,10 @@
 use super::fit::{Screen, fitted};
 use super::sections::{Section, drift, gates, kept_share, lay_out, put_back, sections, state_line, traffic, wrapped};
 use super::style::{Style, Tone};
-use crate::app::view::{DriftKind, DriftView, Guard, RunView};
+use crate::app::view::{DriftKind, DriftView, Guard, RunView, WaveView};
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, WaitReason};
 use crate::domain::run::state::Phase;
+use crate::domain::waves::WaveStatus;
 
 /// Returns the text, without a last newline.
 pub fn text(view: &RunView, style: &Style) -> String {
@@ -26,6 +27,7 @@ fn all_sections(view: &RunView, style: &Style) -> Vec<Section> {
         ("state", vec![style.paint(tone, &state_text)]),
         ("step", vec![format!("{step} of {of}  {label}")]),
         ("put back", put_back(view, style)),
+        ("waves", waves(view, style)),
     ];
     all.extend(sections(view, style, true));
     all.push(("continue", continue_commands(view)));
@@ -33,6 +35,33 @@ fn all_sections(view: &RunView, style: &Style) -> Vec<Section> {
     all.push(("next", commands_after_end(view)));
     all.retain(|(_, lines)| !lines.is_empty());
     all
+}
+
+/// Returns a line for each wave of the plan: its state and its run. The process that drives a later wave guards the
+/// waves that are done.
+fn waves(view: &RunView, style: &Style) -> Vec<String> {
+    let width = view.waves.iter().map(|wave| wave.wave.chars().count()).max().unwrap_or_default();
+    let line = |wave: &WaveView| {
+        let (tone, mut state) = (wave_tone(wave.status), wave.status.text().to_owned());
+        if wave.status == WaveStatus::Done {
+            let guarded = matches!(view.guard, Guard::Watched { .. }) && view.outcome.is_none();
+            state += if guarded { ", guarded" } else { ", UNGUARDED" };
+        }
+        let run = wave.run.as_ref().map_or_else(String::new, |run| {
+            if *run == view.run { "  this run".to_owned() } else { format!("  {run}") }
+        });
+        format!("{:<width$}  {}{run}", wave.wave, style.paint(tone, &state))
+    };
+    view.waves.iter().map(line).collect()
+}
+
+fn wave_tone(status: WaveStatus) -> Tone {
+    match status {
+        WaveStatus::Waiting => Tone::Faint,
+        WaveStatus::Running => Tone::Strong,
+        WaveStatus::Done => Tone::Good,
+        WaveStatus::RolledBack => Tone::Warn,
+    }
 }
 
 /// Returns the last lines of a process that drove a run: the live shares, a warning that no process guards the traffic
@@ -64,9 +93,10 @@ fn commands_after_end(view: &RunView) -> Vec<String> {
     match view.outcome {
         _ if view.without_journal.is_some() || view.retired || view.aborted_to.is_some() => Vec::new(),
         None => Vec::new(),
-        Some(RunOutcome::Completed) => {
-            vec![format!("cutover finalize {}   # can the old cluster be retired?", view.run)]
-        }
+        Some(RunOutcome::Completed) => match view.waves.iter().find(|wave| wave.status != WaveStatus::Done) {
+            Some(next) => vec![format!("cutover run PLAN   # the next wave, {}", next.wave)],
+            None => vec![format!("cutover finalize {}   # can the old cluster be retired?", view.run)],
+        },
         Some(RunOutcome::RolledBack) => {
             vec![report(), "cutover run PLAN   # a new run, when the cause is gone".to_owned()]
         }

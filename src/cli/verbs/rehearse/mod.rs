@@ -113,10 +113,41 @@ pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     } else {
         RehearsalLab::live(plan.clone(), &scenario, args.seed, options).await
     };
-    let lab = built.map_err(|e| Failure::new(Exit::Usage, e))?;
-    let result = Box::pin(rehearse(global, &plan, &lab, args)).await;
+    let mut lab = built.map_err(|e| Failure::new(Exit::Usage, e))?;
+    let result = rehearse_runs(global, &plan, &mut lab, args).await;
     lab.stop().await;
     result
+}
+
+/// Rehearses the runs of a plan one after the other in the same lab: one run for each wave. Stops at the first run that
+/// does not complete.
+async fn rehearse_runs(global: &Global, plan: &Plan, lab: &mut RehearsalLab, args: &Rehearse) -> Result<Exit, Failure> {
+    let memory = MemoryStore::new();
+    let runs = plan.runs();
+    let mut migration = None;
+    for (number, run) in (1..).zip(&runs) {
+        lab.plan.clone_from(run);
+        if let Some(wave) = run.wave_name() {
+            term::print_error(&format!("wave {wave} ({number} of {})", runs.len()));
+        }
+        let place = RunPlace { memory: memory.clone(), migration: migration.clone(), is_last: number == runs.len() };
+        let (id, exit) = Box::pin(rehearse(global, run, lab, args, place)).await?;
+        if exit != Exit::Done {
+            return Ok(exit);
+        }
+        migration = migration.or(Some(id));
+    }
+    Ok(Exit::Done)
+}
+
+/// The place of a run among the runs of a rehearsal.
+struct RunPlace {
+    /// The store with the runs.
+    memory: MemoryStore,
+    /// The migration of the waves; `None` before the first run.
+    migration: Option<String>,
+    /// Whether no run follows.
+    is_last: bool,
 }
 
 /// Reads a scenario file. Without a file, returns a scenario without faults.
@@ -127,8 +158,14 @@ pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> 
     Scenario::parse(&name, &text).map_err(|e| Failure::new(Exit::Usage, e))
 }
 
-async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehearse) -> Result<Exit, Failure> {
-    let memory = MemoryStore::new();
+/// Rehearses a run. Returns its id, and the exit code of a real run.
+async fn rehearse(
+    global: &Global,
+    plan: &Plan,
+    lab: &RehearsalLab,
+    args: &Rehearse,
+    RunPlace { memory, migration, is_last }: RunPlace,
+) -> Result<(String, Exit), Failure> {
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let (balancer, clusters, clock) = (lab.balancer.clone(), lab.clusters.clone(), Arc::clone(&lab.clock));
     let metrics = Arc::clone(&lab.metrics);
@@ -142,10 +179,11 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
         term::print_error(&check::text(&prepared.report, false, &term::style_err(global.color)));
         return Err(refusal);
     }
-    let started = prepared.started_event(plan, REHEARSAL_OWNER, 1, None)?;
+    let mut started = prepared.started_event(plan, REHEARSAL_OWNER, 1, None)?;
     let calls = describe_calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
     let settings = settings(plan, &ports, calls);
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
+    started.join_migration(migration.as_deref().unwrap_or(&run));
     let load_balancers = started.load_balancers.clone();
     let mut ownership =
         ownership::own_new_run(&ports, &settings, plan.marker, &run, started).await.map_err(drive::start_failure)?;
@@ -172,14 +210,20 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
         }
     };
     let finished = matches!(run_end, Ending::Finished { .. });
-    if finished {
+    let exit = drive::exit_of(&run_end);
+    let is_last = is_last || exit != Exit::Done;
+    if finished && is_last {
         lab.linger().await;
     }
-    let unseen = rehearsal.conclude(finished);
+    let unseen = rehearsal.conclude(finished, is_last);
     if let Some(message) = unseen.clone().filter(|_| global.output == Output::Json) {
         rehearsal.report(message);
     }
     let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    if !is_last {
+        telemetry.finish().await;
+        return Ok((run, exit));
+    }
     let way_back = rehearsal.way_back();
     let page = match &args.report {
         None => None,
@@ -194,7 +238,7 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     let conclusion = conclusion.join("\n");
     term::print_error(&wrap_below(&conclusion, style.width).join("\n"));
     telemetry.finish().await;
-    Ok(drive::exit_of(&run_end))
+    Ok((run, exit))
 }
 
 /// Returns the state at the end. The run of a rehearsal has no journal: commands name the plan.
@@ -206,7 +250,7 @@ fn view_at_the_end(plan: &Plan, records: &[Record], way_back: Vec<WayBackView>) 
 }
 
 fn settings(plan: &Plan, ports: &Ports, calls: usize) -> Settings {
-    let settings = Settings::new(REHEARSAL_OWNER.into(), "lab".into(), calls);
+    let settings = Settings::new(REHEARSAL_OWNER.into(), "lab".into(), calls).for_plan(plan);
     // Observe often enough that several observations decide about a guard.
     let interval = (length(plan) / MAX_OBSERVATIONS).min(plan.strategy.gates.guard.for_ / 4);
     let poll = settings.poll.max(interval).max(ports.clock.of_real(MIN_REAL_POLL).min(MIN_REAL_POLL * 1000));

@@ -40,6 +40,8 @@ pub struct RehearsalSubscriber<'a> {
     measured: Vec<(Timestamp, ClientMeasurement)>,
     /// The messages of the lab about its faults that were reported.
     faults: Vec<(Timestamp, String)>,
+    /// The number of messages that were reported in an earlier run of this lab.
+    reported_before: usize,
     unhappened: Vec<String>,
     /// The number of requests and of failed requests until each time of the run.
     totals: Vec<(Timestamp, u64, u64)>,
@@ -63,6 +65,7 @@ impl<'a> RehearsalSubscriber<'a> {
             rolling_back: false,
             measured: Vec::new(),
             faults: Vec::new(),
+            reported_before: lab.model().call(|world, _| world.fault_messages().len()),
             unhappened: Vec::new(),
             totals: Vec::new(),
             way_back: Vec::new(),
@@ -92,9 +95,10 @@ impl<'a> RehearsalSubscriber<'a> {
         self.way_back.clone()
     }
 
-    /// Measures the clients' requests after the end of the run, and reports the faults that never happened. Returns the
+    /// Measures the clients' requests after the end of the run. After the `last` run of the rehearsal, also reports the
+    /// faults that never happened. Returns the
     /// sentence about failed requests that stopped nothing, if the run completed with such requests.
-    pub fn conclude(&mut self, finished: bool) -> Option<String> {
+    pub fn conclude(&mut self, finished: bool, last: bool) -> Option<String> {
         self.report_faults();
         let now = self.lab.clock.now();
         if finished {
@@ -102,7 +106,9 @@ impl<'a> RehearsalSubscriber<'a> {
             let measured = self.lab.measure_rest(self.step, time);
             self.report_clients(now, measured);
         }
-        self.unhappened = self.lab.model().call(|world, _| world.faults_that_never_happened());
+        if last {
+            self.unhappened = self.lab.model().call(|world, _| world.faults_that_never_happened());
+        }
         for message in self.unhappened.clone() {
             let event = Event::Notice { message, refused: None, request: None };
             self.inner.record(&Record::new(0, now, self.run.clone(), event));
@@ -127,7 +133,7 @@ impl<'a> RehearsalSubscriber<'a> {
 
     /// Reports the faults of the scenario that have begun or ended since the last call.
     fn report_faults(&mut self) {
-        let known = self.faults.len();
+        let known = self.reported_before + self.faults.len();
         let new = self.lab.model().call(|world, _| world.fault_messages().get(known..).unwrap_or_default().to_vec());
         for (at, text) in new {
             let message = format!("scenario: {text}");

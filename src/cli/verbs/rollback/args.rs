@@ -41,6 +41,13 @@ pub struct Rollback {
     /// Refused: use `--away-from` and `--back-to`
     #[arg(long, hide = true)]
     pub to: Option<String>,
+    /// Of a plan with waves, roll back only this wave; or --all waves
+    #[arg(long, value_name = "NAME", requires = "target", conflicts_with = "all")]
+    pub wave: Option<String>,
+    // Hidden, because the help must fit on a screen; the line of `--wave` names it.
+    /// Of a plan with waves, roll back all waves, the last one first
+    #[arg(long, hide = true, requires = "target")]
+    pub all: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

@@ -55,14 +55,15 @@ impl RollbackPreview<'_> {
     }
 }
 
-/// Returns what a take-over does, from the value of a marker: run, owner, start time.
+/// Returns what a take-over does, from the value of a marker: run, owner, start time, wave.
 fn take_over_text(marker: &str) -> String {
-    let (run, rest) = marker.split_once(' ').unwrap_or((marker, ""));
-    match rest.rsplit_once(' ') {
-        Some((owner, since)) => {
+    let mut parts = marker.split(' ');
+    let run = parts.next().unwrap_or_default();
+    match (parts.next(), parts.next()) {
+        (Some(owner), Some(since)) => {
             format!("Then run {run} of {owner} (started {since}) stops, if it is still alive.")
         }
-        None => format!("Then run {run} stops, if it is still alive."),
+        _ => format!("Then run {run} stops, if it is still alive."),
     }
 }
 

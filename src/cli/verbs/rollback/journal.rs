@@ -65,6 +65,15 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     steer::roll_back_here(global, store, &found, take_over, &request).await
 }
 
+/// Returns the sentence of the rollback of a run, with the shares of its journal.
+pub fn sentence(found: &StoredRun) -> Result<String, Failure> {
+    let state = found.state()?;
+    let moves = build_preview(found, &state, &LivePreview::default(), None).moves;
+    Ok(moves.back().unwrap_or_else(|| {
+        format!("Verify {} of {} (no change needed) and end the run", moves.count(), moves.load_balancers)
+    }))
+}
+
 /// The live routes and the marker, if they could be read.
 #[derive(Default)]
 struct LivePreview {

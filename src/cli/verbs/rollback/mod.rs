@@ -7,6 +7,7 @@ mod fix;
 mod journal;
 mod others;
 mod source;
+mod waves;
 mod without_journal;
 
 pub use self::args::Rollback;
@@ -18,6 +19,9 @@ use crate::cli::args::Global;
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     if args.from.is_some() || args.to.is_some() {
         return Err(ambiguous_direction(args));
+    }
+    if let Some(exit) = Box::pin(waves::run(global, args)).await? {
+        return Ok(exit);
     }
     match source::find(global, args).await? {
         RollbackSource::Journal(store, found) => Box::pin(journal::run(global, args, store, *found)).await,

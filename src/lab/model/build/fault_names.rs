@@ -29,12 +29,14 @@ impl Settings<'_> {
 
     fn check_step(&self, path: &str, fault: &Fault) -> Result<(), ScenarioError> {
         let Some(wanted) = &fault.at.step else { return Ok(()) };
-        let steps = &self.plan.strategy.steps;
+        let runs = self.plan.runs();
+        let steps: Vec<_> = runs.iter().flat_map(|run| &run.strategy.steps).collect();
         if steps.iter().any(|s| s.name.as_ref() == Some(wanted) || wanted.parse() == Ok(s.number)) {
             return Ok(());
         }
         let names: Vec<&str> = steps.iter().filter_map(|s| s.name.as_deref()).collect();
-        let valid = [names.join(", "), format!("\"1\" to \"{}\"", steps.len())];
+        let last = steps.iter().map(|s| s.number).max().unwrap_or_default();
+        let valid = [names.join(", "), format!("\"1\" to \"{last}\"")];
         let valid = valid.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
         Err(self.unknown(path, "step", wanted, names, &valid))
     }
