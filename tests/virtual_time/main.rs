@@ -10,3 +10,4 @@ mod schedule;
 mod simulation;
 #[path = "../support/mod.rs"]
 mod support;
+mod waves;

@@ -9,6 +9,7 @@ mod notifications;
 mod read;
 mod rehearsals;
 mod shares;
+mod waves;
 
 use cutover::plan::model::Plan;
 use cutover::plan::{Diagnostics, lint};

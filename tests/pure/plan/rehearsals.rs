@@ -330,3 +330,16 @@ fn a_rehearsal_whose_clients_fail_unseen_says_so_in_text_json_and_page() {
         notice.filter(|record| record["event"] == "notice").filter_map(|r| Some(r["message"].as_str()?.to_owned()));
     assert!(notice.any(|message| message.ends_with(says)), "{json}");
 }
+
+/// All waves are rehearsed one after the other, in the same lab.
+#[test]
+fn waves_are_rehearsed_one_after_the_other() {
+    let whole = rehearse_plan("plans/waves.yaml", &[], &[]);
+    let begins = ["internal", "public", "office"].map(|wave| whole.err.find(&format!("wave {wave} (")));
+    assert!(begins.iter().all(Option::is_some) && begins.is_sorted(), "{begins:?}: {}", whole.err);
+    assert_eq!(whole.code, Some(0), "{}", whole.err);
+    let fault = "{at: {step: half}, kill: {cluster: to, workload: checkout}}";
+    let failed = rehearse_plan("plans/waves.yaml", &[fault], &[]);
+    assert!(failed.code == Some(4) && failed.err.contains("wave public (2 of 3)"), "{}", failed.err);
+    assert!(!failed.err.contains("wave office"), "no later wave begins: {}", failed.err);
+}

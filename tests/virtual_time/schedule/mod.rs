@@ -7,7 +7,7 @@
 //! requests; `CUTOVER_DAY=b:1234:sent` runs one of them and prints the events and writes. `CUTOVER_SIMULATION=full` gives the
 //! large plan 1,000 routes.
 
-mod host;
+pub mod host;
 mod job;
 
 use std::collections::BTreeMap;
