@@ -13,7 +13,7 @@ use super::find::{self, StoredRun};
 use super::surface::Surface;
 use super::waves::WaveRuns;
 use crate::domain::decide::{Context, FailureAfterEnd, failure_after_end};
-use crate::domain::run::event::{Event, Trigger};
+use crate::domain::run::event::{Event, RunOutcome, Trigger};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{AUTOMATIC, State};
 use crate::domain::waves::WaveStatus;
@@ -163,13 +163,29 @@ impl FinishedWave {
             surface.show(&failure.to_string());
             Exit::Stuck
         });
+        if exit == Exit::Done {
+            return None;
+        }
+        if exit == Exit::Locked {
+            // The process that owns the lock guards the wave too, or an operator rolls it back now.
+            self.is_over = false;
+            return None;
+        }
         if exit != Exit::RolledBack {
             surface.show(&format!("the wave {name} is NOT rolled back; to try again: cutover rollback {run}"));
         }
         Some(exit)
     }
 
-    /// Rolls the run back. The marker of the later wave stays where both waves share a load balancer.
+    /// Whether nobody has rolled the run back or retired its old cluster since the guard began.
+    async fn is_still_completed(&self) -> bool {
+        let records = self.ports.store.read(&self.found.run.id).await;
+        let state = records.ok().and_then(|records| State::fold(&records).ok().flatten());
+        state.is_some_and(|s| s.finished == Some(RunOutcome::Completed) && s.retirement.is_none())
+    }
+
+    /// Rolls the run back: exit 4. Returns exit 6 if another process owns the lock, and 0 if the run is already rolled back
+    /// or retired. The marker of the later wave stays where both waves share a load balancer.
     async fn roll_back(&self, surface: &dyn Surface, cause: String) -> Result<Exit, Failure> {
         let plan = Plan { marker: MarkerMode::None, ..self.found.plan.clone() };
         let (ports, settings, run) = (&self.ports, &self.settings, &self.found.run);
@@ -182,8 +198,13 @@ impl FinishedWave {
             {
                 Ownership::through_other_run(&run.id)
             }
+            Err(OwnershipError::Lock(LockError::HeldBy(_))) => return Ok(Exit::Locked),
             owned => owned.map_err(|error| drive::resume_failure(error, &self.state))?,
         };
+        if !self.is_still_completed().await {
+            ownership.release().await;
+            return Ok(Exit::Done);
+        }
         let started = Event::RollbackStarted {
             cause,
             by: AUTOMATIC.into(),

@@ -20,7 +20,7 @@ use crate::domain::view::gates::{self, GateView};
 use crate::domain::view::hooks::{self, HookView};
 use crate::domain::view::hours::{IgnoredHoursView, next_of_run};
 use crate::domain::view::put_back::is_put_back;
-use crate::domain::waves::{Migration, WaveState, WaveStatus};
+use crate::domain::waves::WaveView;
 use crate::plan::model::Plan;
 use crate::port::store::{Heartbeat, OldestHealth};
 
@@ -114,17 +114,6 @@ pub struct RunView {
     /// The command that rolls back a run whose journal exists only in memory; `None` for other runs.
     #[serde(skip)]
     pub without_journal: Option<String>,
-}
-
-/// A wave of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WaveView {
-    /// The name of the wave.
-    pub wave: String,
-    /// The state of the wave.
-    pub status: WaveStatus,
-    /// The run that determines the state; `None` before the first run.
-    pub run: Option<String>,
 }
 
 /// A pause that an operator requested.
@@ -357,18 +346,6 @@ impl RunView {
                 None => self.guard,
             };
         }
-        self
-    }
-
-    /// Adds the waves of the plan, with their runs.
-    #[must_use]
-    pub fn with_waves(mut self, migration: &Migration<'_>) -> Self {
-        let wave = |wave: &WaveState<'_>| WaveView {
-            wave: wave.name.to_owned(),
-            status: wave.status,
-            run: wave.run.map(|run| run.id.clone()),
-        };
-        self.waves = migration.waves.iter().map(wave).collect();
         self
     }
 

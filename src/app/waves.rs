@@ -51,7 +51,12 @@ impl WaveRuns {
 }
 
 fn plan_run(run: &RunSummary) -> PlanRun {
-    PlanRun { id: run.id.clone(), outcome: run.finished, wave: run.wave.clone() }
+    PlanRun {
+        id: run.id.clone(),
+        outcome: run.finished,
+        keeps_share: run.finished.is_some() && run.aborted_to.is_some(),
+        wave: run.wave.clone(),
+    }
 }
 
 /// A wave that can begin.

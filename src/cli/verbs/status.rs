@@ -174,8 +174,7 @@ async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     let heartbeat = heartbeat.map(|l| crate::port::store::Heartbeat { guarding: l.guarding && has_driver, ..l });
     let script = break_glass::used(&*ports.balancer.tags, &found.run.id, &found.run.load_balancers).await;
     let waves = WaveRuns::read(&*ports.store, &found.plan).await?;
-    Ok(RunView::of(&found.plan, &state, Some(&watch), &waits, now)
-        .with_heartbeat(heartbeat.as_ref())
-        .with_script_use(script.as_ref())
-        .with_waves(&waves.migration(&found.plan, false)))
+    let view = RunView::of(&found.plan, &state, Some(&watch), &waits, now);
+    let view = view.with_heartbeat(heartbeat.as_ref()).with_script_use(script.as_ref());
+    Ok(RunView { waves: waves.migration(&found.plan, false).views(), ..view })
 }

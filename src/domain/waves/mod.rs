@@ -51,6 +51,8 @@ pub struct PlanRun {
     pub id: String,
     /// How the run ended; `None` if the run is unfinished, also if it is being rolled back after its end.
     pub outcome: Option<RunOutcome>,
+    /// Whether an abort left the new cluster the shares of an earlier step (`abort --to-step`).
+    pub keeps_share: bool,
     /// The wave of the run; `None` if the run moves all workloads of its plan.
     pub wave: Option<WaveOfRun>,
 }
@@ -102,6 +104,17 @@ pub struct WaveState<'a> {
     pub status: WaveStatus,
     /// The run that determines the state; `None` before the first run.
     pub run: Option<&'a PlanRun>,
+}
+
+/// A wave of the plan, for people and for JSON output.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WaveView {
+    /// The name of the wave.
+    pub wave: String,
+    /// The state of the wave.
+    pub status: WaveStatus,
+    /// The run that determines the state; `None` before the first run.
+    pub run: Option<String>,
 }
 
 /// The current migration of a plan: its waves, in the order in which they run, and what their runs have reached.
@@ -160,6 +173,16 @@ impl<'a> Migration<'a> {
         }
     }
 
+    /// Returns the waves for people and for JSON output, in order.
+    pub fn views(&self) -> Vec<WaveView> {
+        let view = |wave: &WaveState<'_>| WaveView {
+            wave: wave.name.to_owned(),
+            status: wave.status,
+            run: wave.run.map(|run| run.id.clone()),
+        };
+        self.waves.iter().map(view).collect()
+    }
+
     /// Returns the waves that are not done, in order.
     pub fn open(&self) -> impl Iterator<Item = &WaveState<'a>> {
         self.waves.iter().filter(|wave| wave.status != WaveStatus::Done)
@@ -170,7 +193,7 @@ impl<'a> Migration<'a> {
 /// traffic on the new cluster, the newest first. This needs no plan. Retired runs cannot be rolled back.
 pub fn to_roll_back(runs: &[PlanRun]) -> impl Iterator<Item = &PlanRun> {
     let newest = runs.iter().find_map(|run| run.wave.as_ref()).map(|wave| wave.migration.as_str());
-    let moved = |run: &PlanRun| matches!(run.outcome, None | Some(RunOutcome::Completed));
+    let moved = |run: &PlanRun| run.keeps_share || matches!(run.outcome, None | Some(RunOutcome::Completed));
     let in_migration = move |wave: &WaveOfRun| Some(wave.migration.as_str()) == newest && !wave.retired;
     runs.iter().filter(move |run| moved(run) && run.wave.as_ref().is_some_and(in_migration))
 }

@@ -24,9 +24,10 @@ fn runs(text: &str) -> Vec<PlanRun> {
             outcome: match outcome {
                 "completed" | "retired" => Some(RunOutcome::Completed),
                 "rolled-back" => Some(RunOutcome::RolledBack),
-                "aborted" => Some(RunOutcome::Aborted),
+                "aborted" | "kept" => Some(RunOutcome::Aborted),
                 _ => None,
             },
+            keeps_share: outcome == "kept",
             wave: (wave != "-").then(|| WaveOfRun {
                 migration: migration.to_owned(),
                 name: wave.to_owned(),
@@ -119,6 +120,9 @@ fn a_rollback_begins_with_the_newest_run_on_the_new_cluster() {
     let all = runs("r3 r1 admin unfinished, r2 r1 public rolled-back, r1 r1 internal completed, r0 r0 old completed");
     let ids: Vec<_> = to_roll_back(&all).map(|run| run.id.as_str()).collect();
     assert_eq!(ids, ["r3", "r1"]);
+    let kept = runs("r2 r1 public kept, r1 r1 internal aborted");
+    let ids: Vec<_> = to_roll_back(&kept).map(|run| run.id.as_str()).collect();
+    assert_eq!(ids, ["r2"], "an abort to an earlier step leaves traffic on the new cluster");
     let retired = runs("r2 r1 public retired, r1 r1 internal completed, r0 - - completed");
     let ids: Vec<_> = to_roll_back(&retired).map(|run| run.id.as_str()).collect();
     assert_eq!(ids, ["r1"]);

@@ -3,10 +3,10 @@
 use super::fit::{Screen, fitted};
 use super::sections::{Section, drift, gates, kept_share, lay_out, put_back, sections, state_line, traffic, wrapped};
 use super::style::{Style, Tone};
-use crate::app::view::{DriftKind, DriftView, Guard, RunView, WaveView};
+use crate::app::view::{DriftKind, DriftView, Guard, RunView};
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, WaitReason};
 use crate::domain::run::state::Phase;
-use crate::domain::waves::WaveStatus;
+use crate::domain::waves::{WaveStatus, WaveView};
 
 /// Returns the text, without a last newline.
 pub fn text(view: &RunView, style: &Style) -> String {

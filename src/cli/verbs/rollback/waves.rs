@@ -36,8 +36,8 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Option<Exit>, Failu
         let known = waves.iter().map(|run| wave_of(run).to_owned()).collect::<Vec<_>>().join(", ");
         waves.retain(|run| wave_of(run) == wanted);
         if waves.is_empty() {
-            let which = if known.is_empty() { "no wave is".to_owned() } else { format!("waves there: {known};") };
-            let why = format!("the wave {wanted} has no traffic on the new cluster: {which} nothing was written");
+            let others = if known.is_empty() { String::new() } else { format!(" (these have: {known})") };
+            let why = format!("the wave {wanted} has no traffic on the new cluster{others}; nothing was written");
             return Err(Failure::new(Exit::Usage, why));
         }
     }
