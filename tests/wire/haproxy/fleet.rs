@@ -1,8 +1,9 @@
 //! Instances of HAProxy, HTTP servers behind them, clients in front of them, and `cutover` beside them.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -59,39 +60,72 @@ fn answer(stream: TcpStream, name: &str) {
 
 /// A process of HAProxy with a worker. It ends with this value.
 pub struct Instance {
-    process: Child,
+    process: RefCell<Child>,
     /// The port of its frontend for the backend with all servers.
     port: u16,
     /// The port of its frontend for the map of slots.
     map_port: u16,
     /// The address of its runtime API.
     pub api: String,
+    /// The file from which a new process reads the state of the servers.
+    state: PathBuf,
 }
 
 impl Instance {
     /// Reloads the configuration, as `systemctl reload` does.
     pub fn reload(&self) {
-        signal(&self.process, "USR2");
+        signal(&self.process.borrow(), "USR2");
+    }
+
+    /// Reloads the configuration after the state of the servers was written, as the lines of `examples/haproxy` do.
+    pub fn reload_with_state(&self) {
+        std::fs::write(&self.state, self.ask("show servers state")).expect("the state should be written");
+        self.reload();
     }
 
     /// Kills the master and its worker, without any chance to clean up.
-    pub fn kill(&mut self) {
-        let workers = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.process.id()));
+    pub fn kill(&self) {
+        let mut process = self.process.borrow_mut();
+        if !matches!(process.try_wait(), Ok(None)) {
+            return; // It has ended, and another process may have its number.
+        }
+        let workers = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.id()));
         for pid in workers.unwrap_or_default().split_whitespace() {
             let _ = Command::new("kill").args(["-KILL", pid]).status();
         }
-        signal(&self.process, "KILL");
-        let _ = self.process.wait();
+        signal(&process, "KILL");
+        let _ = process.wait();
     }
 
-    /// Sends a command to the runtime API and returns the answer.
+    /// Sends a command to the runtime API and returns the answer. Asks again until the answer is whole: while HAProxy
+    /// starts or reloads, it refuses or resets connections.
     pub fn ask(&self, command: &str) -> String {
+        loop {
+            match self.try_ask(command) {
+                Ok(text) if text == "\n" || text.ends_with("\n\n") => return text,
+                _ => std::thread::yield_now(),
+            }
+            let ended = self.process.borrow_mut().try_wait().expect("the process should be known");
+            assert_eq!(ended, None, "HAProxy has ended instead of answering `{command}`");
+        }
+    }
+
+    /// Returns the sum of the weights of all servers, which is the length of a cycle of round robin in requests.
+    fn cycle(&self) -> usize {
+        let answer = self.ask("show stat webapp 4 -1");
+        let mut lines = answer.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let header = lines.next().expect("`show stat` should have a header");
+        let column = header.iter().position(|name| *name == "weight").expect("`show stat` should have the column");
+        lines.filter_map(|cells| cells.get(column)?.parse::<usize>().ok()).sum()
+    }
+
+    fn try_ask(&self, command: &str) -> std::io::Result<String> {
         let address = self.api.strip_prefix("tcp://").expect("the address should be one of TCP");
-        let mut stream = TcpStream::connect(address).expect("the runtime API should accept connections");
-        stream.write_all(format!("{command}\n").as_bytes()).expect("the command should be sent");
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(format!("{command}\n").as_bytes())?;
         let mut text = String::new();
-        stream.read_to_string(&mut text).expect("the answer should be readable");
-        text
+        stream.read_to_string(&mut text)?;
+        Ok(text)
     }
 
     /// Returns the weight of a server.
@@ -141,6 +175,12 @@ impl Fleet {
     /// Writes a plan that moves servers of one backend, with these steps as lines of YAML.
     pub fn plan(&self, steps: &str) {
         self.plan_of("backend: webapp\n            servers: {a: \"a-*\", b: \"b-*\"}", steps);
+    }
+
+    /// Writes such a plan whose run writes the shares again by itself after a reload.
+    pub fn reasserting_plan(&self, steps: &str) {
+        let route = "backend: webapp\n            servers: {a: \"a-*\", b: \"b-*\"}\n            reload: reassert";
+        self.plan_of(route, steps);
     }
 
     /// Returns the path of the map of slots.
@@ -206,6 +246,14 @@ impl Fleet {
         said
     }
 
+    /// Waits for the answers to this number of requests, and returns the share of servers whose names begin with `b`, in
+    /// percent. The requests begin one cycle of round robin after now: a server whose weight was changed in the middle of a
+    /// cycle may have to wait for the next one, so that until then the others get its requests.
+    pub fn measure(&self, clients: &Clients, count: usize) -> f64 {
+        clients.measure(self.instances.iter().map(Instance::cycle).sum());
+        clients.measure(count)
+    }
+
     /// Starts clients that send two hundred requests a second to all instances.
     pub fn clients(&self) -> Clients {
         Clients::start(self.instances.iter().map(|instance| instance.port).collect())
@@ -230,11 +278,13 @@ fn instance(folder: &Path, number: usize, servers: &[Server], options: &str) -> 
     let of = |prefix: &'static str| servers.iter().filter(move |s| s.name.starts_with(prefix));
     let equal = |s: &Server| format!("    server {} {} check inter 200ms fall 2 rise 2\n", s.name, s.address);
     let lines: String = servers.iter().map(server).collect();
+    let state = folder.join(format!("haproxy-{number}.state"));
     let text = CONFIGURATION
         .replace("{api}", &api.to_string())
         .replace("{port}", &port.to_string())
         .replace("{map_port}", &map_port.to_string())
         .replace("{map}", &folder.join("shares.map").display().to_string())
+        .replace("{state}", &state.display().to_string())
         .replace("{servers}", &lines)
         .replace("{a}", &of("a").map(equal).collect::<String>())
         .replace("{b}", &of("b").map(equal).collect::<String>())
@@ -247,10 +297,10 @@ fn instance(folder: &Path, number: usize, servers: &[Server], options: &str) -> 
     command.args(["-W", "-db", "-f"]).arg(&file).stdin(Stdio::null());
     let errors = output.try_clone().expect("the log should be shared");
     let process = command.stdout(output).stderr(errors).spawn().expect("HAProxy should start");
-    let instance = Instance { process, port, map_port, api: format!("tcp://127.0.0.1:{api}") };
+    let instance =
+        Instance { process: RefCell::new(process), port, map_port, api: format!("tcp://127.0.0.1:{api}"), state };
     // HAProxy has checked each server when all have the result of a check.
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, api)).is_err() || instance.ask("show stat -1 4 -1").contains(",INI")
-    {
+    while instance.ask("show stat -1 4 -1").contains(",INI") {
         std::thread::yield_now();
     }
     instance
@@ -344,7 +394,7 @@ pub struct Follow {
     process: Child,
     records: BufReader<ChildStdout>,
     seen: String,
-    errors: std::path::PathBuf,
+    errors: PathBuf,
 }
 
 impl Follow {
@@ -392,7 +442,9 @@ const CONFIGURATION: &str = "
 global
     stats socket ipv4@127.0.0.1:{api} level admin
     stats timeout 10s
+    server-state-file {state}
 defaults
+    load-server-state-from-file global
     mode http
     timeout connect 60s
     timeout client 60s

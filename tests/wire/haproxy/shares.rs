@@ -16,24 +16,24 @@ fn whole_way(instances: usize) {
     let check = fleet.cutover("check plan.yaml");
     assert_eq!(check.code, 0, "{check:?}");
     let clients = fleet.clients();
-    assert_close(clients.measure(200), 0.0, 0.0);
+    assert_close(fleet.measure(&clients, 200), 0.0, 0.0);
     let mut run = fleet.follow("run plan.yaml --yes");
     for (pause, share) in [(2, 1.0), (4, 25.0), (6, 50.0)] {
         run.until_step(pause);
-        assert_close(clients.measure(2_000), share, if share > 2.0 { 2.0 } else { 0.5 });
+        assert_close(fleet.measure(&clients, 2_000), share, if share > 2.0 { 2.0 } else { 0.5 });
         let approve = fleet.cutover("approve webapp");
         assert_eq!(approve.code, 0, "{approve:?}");
     }
     let (code, output) = run.end();
     assert_eq!(code, 0, "{output}");
-    assert_close(clients.measure(2_000), 100.0, 0.0);
+    assert_close(fleet.measure(&clients, 2_000), 100.0, 0.0);
     let status = fleet.cutover("status webapp");
     assert_eq!(status.code, 0, "{status:?}");
     assert!(fleet.cutover("history").out.contains("webapp-"), "the history must have the run");
 
     let back = fleet.cutover("rollback webapp --yes");
     assert_eq!(back.code, 0, "{back:?}");
-    assert_close(clients.measure(500), 0.0, 0.0);
+    assert_close(fleet.measure(&clients, 500), 0.0, 0.0);
     for instance in &fleet.instances {
         assert_eq!(["a-1", "a-4", "b-1", "b-4"].map(|s| instance.weight(s)), ["100", "100", "0", "0"]);
     }

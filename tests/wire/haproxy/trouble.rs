@@ -69,7 +69,7 @@ fn foreign_weight_is_drift_and_is_not_overwritten() {
 #[test]
 #[ignore = "tier haproxy"]
 fn killed_instance_freezes_and_a_rollback_restores_the_other() {
-    let mut fleet = Fleet::start(&["a-1", "b-1"], 2, "");
+    let fleet = Fleet::start(&["a-1", "b-1"], 2, "");
     fleet.plan("      - setWeight: 50\n      - pause: {duration: 1s}\n      - setWeight: 100");
     let mut run = fleet.follow("run plan.yaml --yes");
     run.until_step(2);
