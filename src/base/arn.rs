@@ -1,5 +1,7 @@
 //! Parses ARNs. All knowledge of the ARN format belongs here; what a resource means to a balancer does not.
 
+use super::haproxy;
+
 /// An ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arn<'a> {
@@ -70,11 +72,13 @@ pub fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// Returns a short name for people: a target group's name, or the resource of a rule or listener.
+/// Returns a short name for people: a target group's name, the resource of a rule or listener, or the glob of a set of
+/// servers.
 pub fn short(arn: &str) -> &str {
     match Arn::parse(arn) {
         Some(parts) if parts.kind() == "targetgroup" => parts.name().unwrap_or(arn),
         Some(parts) => parts.resource,
+        None if haproxy::Group::parse(arn).is_some() => last(arn),
         None => arn,
     }
 }

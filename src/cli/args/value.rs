@@ -60,6 +60,17 @@ pub fn reason(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("say why, such as `agreed with sales`".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// Parses the address of HAProxy's runtime API.
+///
+/// # Errors
+/// The address has another form.
+pub fn runtime_api(text: &str) -> Result<String, String> {
+    if crate::base::haproxy::is_address(text) {
+        return Ok(text.to_owned());
+    }
+    Err("write tcp://HOST:PORT, or unix:/PATH of a socket on this machine".to_owned())
+}
+
 impl FromStr for StepRef {
     type Err = Infallible;
 

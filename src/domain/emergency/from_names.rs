@@ -1,5 +1,5 @@
-//! Prepares a rollback from names of target groups that an operator gives: groups that get the traffic, and groups that
-//! lose the traffic. The names are matched against the ARNs in the actions.
+//! Prepares a rollback from names that an operator gives: groups that get the traffic, and groups that lose the traffic.
+//! Names of target groups are matched against the ARNs in the actions; sets of servers are named by their ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,7 @@ use wildmatch::WildMatch;
 use super::{EmergencyError, LoadBalancerReading, PreparedRollback, clusters, other_type};
 use super::{prepared_rollback, route_start};
 use crate::base::arn::short;
-use crate::domain::elb::LIMITS;
-use crate::domain::traffic::{Split, shares};
+use crate::domain::traffic::{Limits, Split, shares};
 
 /// The ARNs of a group that gets traffic and of the group that loses this traffic, in this order.
 type Pair<'a> = (&'a str, &'a str);
@@ -26,21 +25,35 @@ pub fn started(
     back_to: &[String],
     away_from: &[String],
 ) -> Result<PreparedRollback, EmergencyError> {
-    other_type::refuse(std::slice::from_ref(seen)).map_or_else(|| rollback(seen, back_to, away_from), Err)
+    let all = std::slice::from_ref(seen);
+    match other_type::refuse(all) {
+        Some(refusal) => Err(refusal),
+        None => rollback(all, &pairs(seen, back_to, away_from)?),
+    }
 }
 
-fn rollback(
-    seen: &LoadBalancerReading,
-    back_to: &[String],
-    away_from: &[String],
+/// Prepares a rollback that moves the traffic between groups that are named by their ids: for each pair, from the second
+/// to the first.
+///
+/// # Errors
+/// [`EmergencyError`] if no route forwards to the groups, or if the destination of the traffic is not clear.
+pub fn started_by_ids(
+    seen: &[LoadBalancerReading],
+    pairs: &[(String, String)],
 ) -> Result<PreparedRollback, EmergencyError> {
-    let pairs = pairs(seen, back_to, away_from)?;
+    rollback(seen, &pairs.iter().map(|(back, away)| (back.as_str(), away.as_str())).collect())
+}
+
+fn rollback(seen: &[LoadBalancerReading], pairs: &BTreeSet<Pair<'_>>) -> Result<PreparedRollback, EmergencyError> {
+    if let Some((both, _)) = pairs.iter().find(|(back, _)| pairs.iter().any(|(_, away)| away == back)) {
+        return Err(EmergencyError::Both(short(both).to_owned()));
+    }
     let (mut routes, mut unclear) = (Vec::new(), Vec::new());
-    for live in seen.routes() {
+    for (reading, live) in seen.iter().flat_map(|reading| reading.routes().map(move |live| (reading, live))) {
         let Some(now) = live.forwards() else { continue };
-        match destination(now, &pairs) {
+        match destination(now, pairs, live.limits) {
             RouteDestination::Nothing => {}
-            RouteDestination::Route(groups, goal) => routes.push(route_start(seen, live, &goal, groups)),
+            RouteDestination::Route(groups, goal) => routes.push(route_start(reading, live, &goal, groups)),
             RouteDestination::Unclear(why) => unclear.push(format!("{}: {why}", live.label())),
         }
     }
@@ -49,7 +62,16 @@ fn rollback(
         let none = EmergencyError::NoRoute(names.into_iter().collect::<Vec<_>>().join(", "));
         return Err(unclear.into_iter().next().map_or(none, EmergencyError::Unclear));
     }
-    Ok(prepared_rollback(std::slice::from_ref(seen), routes, unclear))
+    Ok(prepared_rollback(seen, routes, unclear))
+}
+
+/// Combines the names at the same position of two lists of the same length; otherwise each name of one list with each
+/// name of the other list.
+pub fn combined<'a>(back_to: &'a [String], away_from: &'a [String]) -> Vec<(&'a String, &'a String)> {
+    if back_to.len() == away_from.len() {
+        return back_to.iter().zip(away_from).collect();
+    }
+    back_to.iter().flat_map(|back| away_from.iter().map(move |away| (back, away))).collect()
 }
 
 fn pairs<'a>(
@@ -58,21 +80,14 @@ fn pairs<'a>(
     away_from: &[String],
 ) -> Result<BTreeSet<Pair<'a>>, EmergencyError> {
     let names = seen.names();
-    let mut globs: Vec<_> = back_to.iter().zip(away_from).collect();
-    if back_to.len() != away_from.len() {
-        globs = back_to.iter().flat_map(|back| away_from.iter().map(move |away| (back, away))).collect();
-    }
     let mut all = BTreeSet::new();
-    for (back_glob, away_glob) in globs {
+    for (back_glob, away_glob) in combined(back_to, away_from) {
         for (away, name) in &names {
             let Some(meant) = star_match(away_glob, name) else { continue };
             let partners =
                 names.iter().filter(|(arn, name)| *arn != away && star_match(back_glob, name) == Some(meant));
             all.extend(partners.map(|(back, _)| (*back, *away)));
         }
-    }
-    if let Some((both, _)) = all.iter().find(|(back, _)| all.iter().any(|(_, away)| away == back)) {
-        return Err(EmergencyError::Both(short(both).to_owned()));
     }
     if all.is_empty() {
         let there = names.values().copied().collect::<Vec<_>>().join(", ");
@@ -103,7 +118,7 @@ enum RouteDestination {
     Unclear(String),
 }
 
-fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> RouteDestination {
+fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>, limits: Limits) -> RouteDestination {
     let attached = |arn: &str| now.weight(arn).is_some();
     let has_weight = |arn: &str| now.carries(arn);
     let attached_away: BTreeSet<_> = pairs.iter().map(|(_, away)| *away).filter(|away| attached(away)).collect();
@@ -143,7 +158,7 @@ fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> RouteDestination {
     );
     let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let wanted = groups.iter().map(|(c, arn)| (c.clone(), if arn == back { 100 } else { 0 })).collect();
-    match shares::split_for(now, &managed, &wanted, LIMITS) {
+    match shares::split_for(now, &managed, &wanted, limits) {
         Ok(goal) => RouteDestination::Route(groups, goal),
         Err(why) => RouteDestination::Unclear(why.to_string()),
     }

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::base::arn::short;
-use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::other_type::is_network;
 use crate::domain::health::HealthCounts;
@@ -171,7 +170,7 @@ fn route_start(
         content_at_start: Some(live.content.clone()),
         settle: None,
         keeps_connections: is_network(&seen.load_balancer),
-        limits: LIMITS,
+        limits: live.limits,
         owners: Vec::new(),
     }
 }

@@ -86,6 +86,7 @@ fn assert_table(path: &str, head: &str, rows: &[String]) {
 /// prose may leave out arguments.
 fn commands(text: &str) -> Vec<(String, bool)> {
     let unquoted = text.lines().map(|l| l.strip_prefix("> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
+    let unquoted = unquoted.replace("\\\n", " ");
     let typed = blocks(&unquoted, "sh").into_iter().flat_map(str::lines).map(|l| (l.to_owned(), true));
     let named = quoted(&unquoted).into_iter().map(|q| (q, false));
     typed.chain(named).filter(|(c, _)| c.starts_with("cutover ") && !c.contains('…')).collect()

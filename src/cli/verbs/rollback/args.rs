@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::app::exit::Exit;
 use crate::cli::args::help_text;
@@ -18,21 +18,33 @@ const DEFAULT_STAGE_INTERVAL: Duration = Duration::from_mins(2);
 #[command(after_help = help_text("Examples:
   cutover rollback                               the only unfinished run
   cutover rollback --load-balancer alpha-webapp  no run, no plan: from its tags
-  cutover rollback --load-balancer alpha-webapp \\
-    --back-to '*-a' --away-from '*-b'            no run, no plan, no tags",
+  cutover rollback --load-balancer alpha-webapp --back-to '*-a' --away-from '*-b'",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked]))]
+#[command(group = ArgGroup::new("place").args(["load_balancer", "haproxy"]))]
+#[command(group = ArgGroup::new("table").args(["backend", "map"]))]
 pub struct Rollback {
     /// Run id, plan name or plan file [default: the only unfinished run]
-    #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
+    #[arg(value_name = "RUN|PLAN", conflicts_with = "place")]
     pub target: Option<String>,
     /// Load balancer (name or ARN) to roll back without a run or plan
     #[arg(long, value_name = "LB")]
     pub load_balancer: Option<String>,
+    /// HAProxy instances to roll back: see `cutover help emergency`
+    #[arg(long, value_name = "ADDRESS", num_args = 1.., value_delimiter = ',', value_parser = value::runtime_api,
+        requires_all = ["table", "back_to"])]
+    pub haproxy: Vec<String>,
+    // Hidden, because the help must fit on a screen; the topic `emergency` has them.
+    /// The backend of HAProxy
+    #[arg(long, hide = true, value_name = "NAME", requires = "haproxy")]
+    pub backend: Option<String>,
+    /// The map of slots of HAProxy
+    #[arg(long, hide = true, value_name = "FILE", requires = "haproxy")]
+    pub map: Option<String>,
     /// Target groups that get all the traffic (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "away_from"], value_delimiter = ',')]
+    #[arg(long, value_name = "GROUPS", requires_all = ["place", "away_from"], value_delimiter = ',')]
     pub back_to: Vec<String>,
     /// Target groups that lose all their traffic (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "back_to"], value_delimiter = ',')]
+    #[arg(long, value_name = "GROUPS", requires_all = ["place", "back_to"], value_delimiter = ',')]
     pub away_from: Vec<String>,
     // These two options exist only to reject them with an explanation: many people read them as the opposite direction.
     /// Refused: use `--away-from` and `--back-to`

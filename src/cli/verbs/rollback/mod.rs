@@ -4,6 +4,7 @@
 mod args;
 mod ask;
 mod fix;
+mod haproxy;
 mod journal;
 mod others;
 mod source;
@@ -29,6 +30,7 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
         RollbackSource::Groups(selector, store) => {
             Box::pin(without_journal::by_groups(global, args, &selector, store)).await
         }
+        RollbackSource::Servers(store) => Box::pin(haproxy::by_servers(global, args, store)).await,
     }
 }
 

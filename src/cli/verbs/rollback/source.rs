@@ -32,6 +32,8 @@ pub enum RollbackSource {
     Tags(TagSource),
     /// The target groups that the command line names.
     Groups(Selector, Option<Arc<dyn Store>>),
+    /// The sets of servers on HAProxy that the command line names.
+    Servers(Option<Arc<dyn Store>>),
 }
 
 /// Load balancers whose tags are the source of a rollback.
@@ -50,6 +52,9 @@ pub struct TagSource {
 /// Returns a failure if there is no source or more than one. The failure lists all candidates, each with its command.
 pub async fn find(global: &Global, args: &Rollback) -> Result<RollbackSource, Failure> {
     match &args.load_balancer {
+        None if !args.haproxy.is_empty() => {
+            Ok(RollbackSource::Servers(state_store::open_for_target(&global.state_options(), None).await.ok()))
+        }
         Some(load_balancer) => find_for_load_balancer(global, args, load_balancer).await,
         None => find_for_target(global, args.target.as_deref()).await,
     }

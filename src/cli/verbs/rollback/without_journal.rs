@@ -12,7 +12,6 @@ use super::fix::{NO_REGION, existing_names, remedy};
 use super::others;
 use super::source::TagSource;
 use crate::adapter::aws::SdkConfig;
-use crate::adapter::aws::elb::Alb;
 use crate::adapter::clock::SystemClock;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
@@ -61,7 +60,8 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Res
         format!("{}: the shares before run {}, from the tags of the run", load_balancer_names(&readings), original.run);
     let cause = format!("rollback from the tags of {}", original.run);
     let rollback = ProposedRollback {
-        config,
+        balancer,
+        aws: Some(config),
         way: original.rollback,
         readings,
         store,
@@ -103,7 +103,16 @@ pub async fn by_groups(
     way.started.keeps_weights = against.is_some();
     let readings = vec![readings];
     let markers = markers_of(&readings);
-    let rollback = ProposedRollback { config, way, markers, readings, store, against, owners_have_ended: false };
+    let rollback = ProposedRollback {
+        balancer,
+        aws: Some(config),
+        way,
+        readings,
+        store,
+        markers,
+        against,
+        owners_have_ended: false,
+    };
     propose(global, args, rollback, source, NAMED_GROUPS.to_owned()).await
 }
 
@@ -112,10 +121,15 @@ async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
     if let Selector::Arn(id) = selector
         && is_haproxy(id)
     {
-        let message = "without its journal, this version cannot roll back a route on HAProxy; nothing was written";
+        let message = "HAProxy has no tags, so the original shares are only in the journal; nothing was written";
         return Err(Failure::new(Exit::Refused, message)
-            .next("to restore the weights: run break-glass.sh in the folder of the run, on the machine that started it")
-            .next("by hand, for each server: `set server BACKEND/SERVER weight N` on the runtime API (`cutover help haproxy`)"));
+            .next(
+                "to name the servers: cutover rollback --haproxy ADDRESS... --backend NAME --back-to 'a-*' \
+                 --away-from 'b-*'",
+            )
+            .next(
+                "to restore the weights: run break-glass.sh in the folder of the run, on the machine that started it",
+            ));
     }
     let config = connect::aws_config_for(selector).await;
     if config.region().is_none() {
@@ -141,7 +155,11 @@ fn runs_of(readings: &[LoadBalancerReading]) -> Vec<String> {
 }
 
 fn load_balancer_names(readings: &[LoadBalancerReading]) -> String {
-    readings.iter().map(|s| s.load_balancer.name.as_str()).collect::<Vec<_>>().join(", ")
+    let names: Vec<_> = readings.iter().map(|s| s.load_balancer.name.as_str()).collect();
+    match names.as_slice() {
+        [first, second, _, _, ..] => format!("{first}, {second} and {} more", names.len() - 2),
+        _ => names.join(", "),
+    }
 }
 
 fn no_tags() -> Failure {
@@ -193,17 +211,20 @@ async fn read_failure(config: &SdkConfig, error: BalancerReadError) -> Failure {
 }
 
 /// A rollback that the operator has not confirmed yet.
-struct ProposedRollback {
-    config: SdkConfig,
-    way: PreparedRollback,
-    readings: Vec<LoadBalancerReading>,
-    store: Option<Arc<dyn Store>>,
+pub(super) struct ProposedRollback {
+    /// The load balancers.
+    pub(super) balancer: LoadBalancerApi,
+    /// The configuration to search other load balancers of the same run; `None` outside of AWS.
+    pub(super) aws: Option<SdkConfig>,
+    pub(super) way: PreparedRollback,
+    pub(super) readings: Vec<LoadBalancerReading>,
+    pub(super) store: Option<Arc<dyn Store>>,
     /// Values of the markers of other runs.
-    markers: Vec<String>,
+    pub(super) markers: Vec<String>,
     /// The tags of a run that say the opposite.
-    against: Option<Contradiction>,
+    pub(super) against: Option<Contradiction>,
     /// Whether none of these runs has a process that drives it.
-    owners_have_ended: bool,
+    pub(super) owners_have_ended: bool,
 }
 
 impl ProposedRollback {
@@ -228,7 +249,11 @@ impl ProposedRollback {
             }
         });
         let stays = unknown.iter().map(|route| format!("not changed: {route}"));
-        way_back.chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect()
+        let mut lines: Vec<_> =
+            way_back.chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect();
+        // Many instances of HAProxy have the same servers.
+        lines.dedup();
+        lines
     }
 
     fn moves(&self) -> Moves {
@@ -245,7 +270,7 @@ impl ProposedRollback {
 }
 
 /// Shows the rollback to the operator. If the operator confirms, starts a run, which uses the readings of the preview.
-async fn propose(
+pub(super) async fn propose(
     global: &Global,
     args: &Rollback,
     mut rollback: ProposedRollback,
@@ -285,7 +310,8 @@ async fn start_rollback(
     unknown: &[String],
 ) -> Result<Exit, Failure> {
     let ProposedRollback {
-        config,
+        balancer,
+        aws,
         way: PreparedRollback { plan, mut started, .. },
         readings,
         store,
@@ -300,7 +326,7 @@ async fn start_rollback(
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
     let run = run_id(&plan.name, SystemClock.now(), &mut fastrand::Rng::new());
     let mut ports = Ports {
-        balancer: LoadBalancerApi::new(Alb::new(&config)),
+        balancer,
         clusters: BTreeMap::new(),
         compared: BTreeMap::new(),
         metrics: Arc::new(crate::adapter::metric::NoMetrics),
@@ -360,7 +386,8 @@ async fn start_rollback(
     // If this write fails, the only effect is that everything is read once more.
     let _ = ports.store.put_heartbeat(&run, &heartbeat).await;
     // Without a name, the command has found all load balancers of the run.
-    let others = args.load_balancer.is_some().then(|| tokio::spawn(others::find(config, runs.clone(), restored)));
+    let search = aws.filter(|_| args.load_balancer.is_some());
+    let others = search.map(|config| tokio::spawn(others::find(config, runs.clone(), restored)));
     let exit = drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, ownership) }
         .run(global)
         .await
