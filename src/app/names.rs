@@ -156,6 +156,9 @@ impl Names {
         if from.equivalent(to) {
             return None;
         }
+        if from.kept_as(to) {
+            return Some("reloaded, and has kept its weights".to_owned());
+        }
         let mut parts = Vec::new();
         if from.restarted_as(to) {
             let process = |content: &RouteContent| content.process.clone().unwrap_or_default();

@@ -39,6 +39,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::Paused { .. } => &[Kind::Paused],
         Event::Resumed { .. } | Event::Unfrozen {} => &[Kind::Resumed],
         Event::Frozen { .. } => &[Kind::Frozen],
+        Event::Drifted { expected, live: Some(live), .. } if expected.kept_as(live) => &[],
         Event::Drifted { .. } | Event::ConditionsChanged { .. } | Event::RuleCreated { .. } => &[Kind::Drifted],
         Event::GateFailed { .. } => &[Kind::GateFailed],
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => &[Kind::RollbackStarted],

@@ -109,6 +109,7 @@ fn workload() -> Workload {
         rules: None,
         expect: None,
         settle: None,
+        reasserts: false,
     };
     Workload {
         name: "webapp".to_owned(),
@@ -252,6 +253,7 @@ pub fn route_start(live: LiveRoute) -> RouteStart {
         content_at_start: None,
         settle: None,
         keeps_connections: false,
+        reasserts: false,
         limits: elb::LIMITS,
         owners: Vec::new(),
     }

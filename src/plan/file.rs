@@ -7,9 +7,9 @@ use super::decode::{Placed, Table, record};
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
     Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, Delay, EksName, Factor,
-    Failures, Flag, HeaderName, Kind, KindName, Line, ListenerName, MapFile, MarkerKind, Missing, Name, Percent,
-    Period, Port, Priority, Prose, ProxyName, Query, Ratio, Reaction, Region, Requests, Resource, RuntimeAddress,
-    ServerGlob, Status, StepName, Stickiness, Targets, Times, Url,
+    Failures, Flag, HeaderName, Kind, KindName, Line, ListenerName, MapFile, MarkerKind, Missing, Name, OnReload,
+    Percent, Period, Port, Priority, Prose, ProxyName, Query, Ratio, Reaction, Region, Requests, Resource,
+    RuntimeAddress, ServerGlob, Status, StepName, Stickiness, Targets, Times, Url,
 };
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
@@ -232,6 +232,9 @@ record! {
         servers "servers": optional Table<ServerGlob>,
         /// A map whose slots name the backends, in place of `backend` and `servers`.
         map "map": optional Slots,
+        /// What happens after a reload that forgot the weights: `freeze` (the run waits for a person), or `reassert` (the
+        /// run writes the shares of its step again by itself, after the gates for a raise).
+        reload "reload": optional OnReload = "freeze",
     }; exactly CUT201 ["backend", "map"]
 
     /// A map of HAProxy with 100 or 1,000 slots, which each name a backend: `use_backend %[rand(100),map(FILE)]`.

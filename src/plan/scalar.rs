@@ -7,6 +7,7 @@ use schemars::json_schema;
 
 use super::decode::{Decode, clip, note};
 use super::diagnostic::Diagnostic;
+use super::haproxy_names::{decode_map_file, decode_proxy_name, decode_runtime_address, decode_server_glob};
 use super::model::notify::Kind as NotificationEvent;
 use super::model::{ListenerRef, PortRef, Selector};
 use super::suggest::closest;
@@ -14,7 +15,6 @@ use super::yaml::{Node, Value};
 use crate::base::arn;
 use crate::base::duration;
 use crate::base::finding::Code;
-use crate::base::haproxy;
 
 /// Declares a scalar with its decoder and its schema.
 macro_rules! scalar {
@@ -103,6 +103,8 @@ word! {
     Stickiness CUT005 { Break "break", Keep "keep" }
     /// The value of `noData`.
     Missing CUT005 { Pass "pass", Hold "hold", Fail "fail" }
+    /// The value of `reload`.
+    OnReload CUT005 { Freeze "freeze", Reassert "reassert" }
     /// The value of `marker`.
     MarkerKind CUT005 { Tag "tag", None "none" }
 }
@@ -111,53 +113,6 @@ word! {
 fn is_label(text: &str) -> bool {
     let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-fn decode_runtime_address(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
-    let text = node.text("an address", out)?;
-    if !haproxy::is_address(text) {
-        let message = format!("`{}` is not a valid address of HAProxy's runtime API", clip(text));
-        let help = if text.starts_with("dns:") {
-            "this version of cutover does not resolve `dns:` addresses: list each instance as `tcp://HOST:PORT`"
-        } else {
-            "write `tcp://HOST:PORT`, or `unix:/PATH` for a socket on this machine, as in a `stats socket` line of \
-             haproxy.cfg"
-        };
-        note(out, Code::CUT005, node.place, message).help(help);
-        return None;
-    }
-    Some(text.to_owned())
-}
-
-fn decode_proxy_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
-    let text = node.text("a name of a backend", out)?;
-    if !haproxy::is_name(text) {
-        note(out, Code::CUT007, node.place, format!("`{}` is not a valid name of a backend", clip(text)))
-            .help("a name in haproxy.cfg has letters, digits, `-`, `_`, `.` and `:`");
-        return None;
-    }
-    Some(text.to_owned())
-}
-
-fn decode_map_file(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
-    let text = node.text("a path", out)?;
-    if !text.starts_with('/') || text.len() < 2 || text.chars().any(|c| c.is_whitespace() || c.is_control() || c == ';')
-    {
-        note(out, Code::CUT007, node.place, format!("`{}` is not the path of a map", clip(text)))
-            .help("write the absolute path as in haproxy.cfg, such as `/etc/haproxy/shares.map`");
-        return None;
-    }
-    Some(text.to_owned())
-}
-
-fn decode_server_glob(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
-    let text = node.text("a glob of names of servers", out)?;
-    if !haproxy::is_glob(text) {
-        note(out, Code::CUT007, node.place, format!("`{}` is not a valid glob of names of servers", clip(text)))
-            .help("a glob has the characters of a name in haproxy.cfg, `*` for any characters and `?` for one");
-        return None;
-    }
-    Some(text.to_owned())
 }
 
 fn decode_label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {

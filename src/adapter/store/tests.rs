@@ -94,6 +94,7 @@ fn started(plan: &str) -> Event {
             content_at_start: None,
             settle: None,
             keeps_connections: false,
+            reasserts: false,
             limits: LIMITS,
             owners: Vec::new(),
         }],

@@ -72,6 +72,7 @@ fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
         content_at_start: None,
         settle: related.settle,
         keeps_connections: related.keeps_connections,
+        reasserts: related.reasserts,
         limits: related.limits,
         owners: live.owners.clone(),
     };

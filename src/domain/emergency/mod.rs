@@ -170,6 +170,7 @@ fn route_start(
         content_at_start: Some(live.content.clone()),
         settle: None,
         keeps_connections: is_network(&seen.load_balancer),
+        reasserts: false,
         limits: live.limits,
         owners: Vec::new(),
     }

@@ -159,6 +159,7 @@ mod tests {
             workload: "webapp".into(),
             groups: BTreeMap::new(),
             settle: None,
+            reasserts: false,
         });
         let facts = Facts {
             quotas: BTreeMap::new(),

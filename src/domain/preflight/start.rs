@@ -44,6 +44,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         content_at_start: None,
         settle: selected.settle.map(|time| time.as_secs()),
         keeps_connections: selection.load_balancers.get(&selected.load_balancer).is_some_and(is_network),
+        reasserts: selected.reasserts,
         owners: owners(selection, selected),
     });
     let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &input.health));

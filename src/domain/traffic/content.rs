@@ -73,6 +73,13 @@ impl RouteContent {
         self.sticky() == other.sticky() && self.process == other.process && self.vendor_config == other.vendor_config
     }
 
+    /// Whether the other content was read from another process of the same load balancer that has the same weights, for
+    /// example because it reads the weights of the earlier process from a file.
+    pub fn kept_as(&self, other: &Self) -> bool {
+        let process = other.process.clone();
+        self.restarted_as(other) && Self { process, ..self.clone() }.equivalent(other)
+    }
+
     /// Whether the other content was read from a later process of the same load balancer, which may have forgotten
     /// weights.
     pub fn restarted_as(&self, other: &Self) -> bool {

@@ -8,6 +8,7 @@ use crate::plan::decode::Table;
 use crate::plan::diagnostic::Place;
 use crate::plan::file::Haproxy;
 use crate::plan::model::{RouteEntry, Selector};
+use crate::plan::scalar::OnReload;
 
 /// The name of each cluster's group, with its place.
 type Names = Vec<(String, (String, Place))>;
@@ -19,7 +20,8 @@ pub(super) fn entries(
     groups: &mut UsedGroups,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Vec<RouteEntry>> {
-    let Haproxy { instances, backend, servers, map } = &at.value;
+    let Haproxy { instances, backend, servers, map, reload } = &at.value;
+    let reasserts = reload.as_ref()?.value == OnReload::Reassert;
     let mut addresses = UniqueValues::new("instances are", Code::CUT019);
     for address in instances.iter().flat_map(|all| &all.value) {
         addresses.check_value(&address.value.0, address.place, out);
@@ -55,7 +57,7 @@ pub(super) fn entries(
             check_use(&route, cluster, name, *place, groups, out);
         }
         let selectors = names.iter().map(|(cluster, (name, _))| (cluster.clone(), Selector::Arn(route.group(name))));
-        checked.push(RouteEntry::of_arns(&route.id(), selectors.collect()));
+        checked.push(RouteEntry { reasserts, ..RouteEntry::of_arns(&route.id(), selectors.collect()) });
     }
     Some(checked)
 }

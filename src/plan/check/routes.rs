@@ -91,6 +91,7 @@ fn entry(
         rules: (!rules.is_empty()).then_some(rules),
         expect: fields.expect.as_ref().and_then(|e| usize::try_from(e.value.0).ok()),
         settle: None,
+        reasserts: false,
     })
 }
 

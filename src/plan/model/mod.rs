@@ -194,6 +194,8 @@ pub struct RouteEntry {
     pub expect: Option<usize>,
     /// The settle time of these routes; `None` means [`Strategy::settle`].
     pub settle: Option<Duration>,
+    /// Whether the run writes the shares again by itself after a reload that forgot them.
+    pub reasserts: bool,
 }
 
 /// The kind of a load balancer: the key of an entry of `routes`.
@@ -238,6 +240,7 @@ impl RouteEntry {
             rules: None,
             expect: None,
             settle: None,
+            reasserts: false,
         }
     }
 }

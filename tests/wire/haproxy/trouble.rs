@@ -45,6 +45,45 @@ fn reload_is_drift_with_its_name_and_reassert_restores_the_shares() {
     assert_eq!(["a-1", "b-1"].map(|s| instance.weight(s)), ["0", "100"]);
 }
 
+/// With `reload: reassert` in the plan, the run writes the shares again by itself, and does not freeze.
+#[test]
+#[ignore = "tier haproxy"]
+fn reload_is_mended_by_itself_if_the_plan_says_so() {
+    let fleet = Fleet::start(&["a-1", "b-1"], 2, "");
+    fleet.reasserting_plan("      - setWeight: 50\n      - pause: {}\n      - setWeight: 100");
+    let mut run = fleet.follow("run plan.yaml --yes");
+    run.until_step(2);
+    fleet.instances[0].reload();
+    run.until_event("drifted");
+    run.until("the weights again", |r| r["event"] == "outcome" && r["result"] == "applied");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["50", "50"]);
+    assert_eq!(fleet.cutover("approve webapp").code, 0);
+    let (code, output) = run.end();
+    assert_eq!(code, 0, "{output}");
+    assert!(!output.contains("\"frozen\""), "{output}");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["0", "100"]);
+}
+
+/// A reload that keeps the weights, because HAProxy reads them from a file, is no drift.
+#[test]
+#[ignore = "tier haproxy"]
+fn reload_that_keeps_the_weights_is_no_drift() {
+    let fleet = Fleet::start(&["a-1", "b-1"], 1, "");
+    fleet.plan("      - setWeight: 50\n      - pause: {}\n      - setWeight: 100");
+    let mut run = fleet.follow("run plan.yaml --yes");
+    run.until_step(2);
+    fleet.instances[0].reload_with_state();
+    // The record of the other process. The run goes on.
+    let reloaded = run.until_event("drifted");
+    assert!(reloaded.to_string().contains("\"process\""), "{reloaded}");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["50", "50"]);
+    assert_eq!(fleet.cutover("approve webapp").code, 0);
+    let (code, output) = run.end();
+    assert_eq!(code, 0, "{output}");
+    assert!(!output.contains("\"frozen\""), "{output}");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["0", "100"]);
+}
+
 #[test]
 #[ignore = "tier haproxy"]
 fn foreign_weight_is_drift_and_is_not_overwritten() {

@@ -65,6 +65,9 @@ fn line(change: &RouteChange, routes: &[String]) -> EventText {
         many => (format!("{} ({})", count(many.len(), "route"), list(many)), "the routes", "are", "the rules"),
     };
     match change {
+        RouteChange::Changed(change) if change.starts_with("reloaded,") => {
+            EventText::new(Tone::Good, "✓", format!("{who}: the load balancer was {change}"))
+        }
         RouteChange::Changed(change) if change.starts_with("reloaded") => {
             EventText::new(Tone::Bad, "✗", format!("{who}: the load balancer was {change}"))
         }

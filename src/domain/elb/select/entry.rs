@@ -134,6 +134,7 @@ impl EntrySelection<'_> {
             workload: self.workload.to_owned(),
             groups: self.resolved.groups.clone(),
             settle: self.spec.settle,
+            reasserts: self.spec.reasserts,
         });
         true
     }

@@ -75,6 +75,8 @@ pub struct SelectedRoute {
     pub groups: BTreeMap<ClusterName, String>,
     /// The settle time of the plan's entry; `None` means that of the plan.
     pub settle: Option<Duration>,
+    /// Whether the run writes the shares again by itself after a restart that forgot them.
+    pub reasserts: bool,
 }
 
 impl SelectedRoute {

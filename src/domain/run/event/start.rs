@@ -140,6 +140,9 @@ pub struct RouteStart {
     /// Whether only new connections follow the weights: existing connections stay with their target until they close.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub keeps_connections: bool,
+    /// Whether the run writes the shares again by itself after a restart of the load balancer that forgot them.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub reasserts: bool,
     /// The limits of the load balancer.
     pub limits: Limits,
     /// The other owners (controllers, infrastructure as code) that the tags of the route or of the load balancer name.

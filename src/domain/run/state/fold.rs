@@ -352,12 +352,19 @@ impl State {
     fn record_drift(&mut self, time: Timestamp, id: &RouteId, live: Option<&RouteContent>) {
         let Some(route) = self.routes.get_mut(id) else { return };
         route.read_back = false;
+        if let Some(live) = live.filter(|live| route.confirmed.kept_as(live)) {
+            // A restart that forgot nothing is no drift: only the process is another one.
+            route.confirm(live.clone(), time);
+            (route.drift, route.reassert, route.deletion_accepted) = (None, false, false);
+            return;
+        }
         let back = live.is_some_and(|live| live.equivalent(&route.confirmed));
         if !back && route.drift.is_none() {
             route.remember_replaced(route.split().clone(), time);
         }
         route.drift = (!back).then(|| live.cloned().map_or(Drift::Gone, Drift::Changed));
-        route.reassert &= !back;
+        let forgot = live.is_some_and(|live| route.confirmed.restarted_as(live));
+        route.reassert = !back && (route.reassert || (forgot && route.start.reasserts));
         route.deletion_accepted = false;
     }
 
