@@ -1,19 +1,23 @@
 //! `cutover init`: prints a plan for a live load balancer on standard output.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
+use futures::future::join_all;
 
+use crate::adapter::haproxy::Haproxy;
 use crate::app::connect;
 use crate::app::exit::{Exit, Failure};
+use crate::base::haproxy::{Backend, Group, is_glob, is_name};
 use crate::cli::args::{Global, ReadOptions, value};
 use crate::cli::reading::with_progress;
 use crate::cli::term;
 use crate::domain::elb::select::BalancerReadError;
 use crate::domain::traffic::Unreadable;
+use crate::domain::view::init::haproxy::{self, HaproxyRequest};
 use crate::domain::view::init::{InitError, InitRequest};
 use crate::engine::inventory::init;
 use crate::plan::model::ServiceRef;
 use crate::plan::{model::ClusterAccess, selector};
-use crate::port::Cluster;
+use crate::port::{Cluster, Detail, LoadBalancerApi};
 
 /// The arguments of `cutover init`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -21,11 +25,21 @@ use crate::port::Cluster;
   cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' > plan.yaml
   cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' \\
     --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
-    --service webapp/webapp:http > plan.yaml")]
+    --service webapp/webapp:http > plan.yaml
+  cutover init --haproxy tcp://10.0.1.10:9999 tcp://10.0.1.20:9999 \\
+    --backend webapp --from 'a-*' --to 'b-*' > plan.yaml")]
+#[command(group = ArgGroup::new("place").args(["load_balancer", "haproxy"]).required(true))]
 pub struct Init {
     /// Load balancer: name, ARN, or `tag:KEY=VALUE`
     #[arg(long, value_name = "LB")]
-    pub load_balancer: String,
+    pub load_balancer: Option<String>,
+    /// HAProxy instances, with --backend; --from and --to name servers
+    #[arg(long, value_name = "ADDRESS", num_args = 1.., value_delimiter = ',', value_parser = value::runtime_api,
+        requires = "backend", conflicts_with_all = ["from_cluster", "to_cluster", "service"])]
+    pub haproxy: Vec<String>,
+    /// Backend of HAProxy
+    #[arg(long, value_name = "NAME", requires = "haproxy")]
+    pub backend: Option<String>,
     /// Target groups that have the traffic now (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub from: Vec<String>,
@@ -51,8 +65,9 @@ pub struct Init {
 
 /// Runs `cutover init`.
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
+    let Some(load_balancer) = &args.load_balancer else { return plan_of_haproxy(args).await };
     let load_balancer =
-        selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
+        selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let config = connect::aws_config_for(&load_balancer).await;
     let (from_cluster, to_cluster) = (access(args.from_cluster.as_deref()), access(args.to_cluster.as_deref()));
     let (from, to) = (connect::cluster_of(&from_cluster, &config), connect::cluster_of(&to_cluster, &config));
@@ -68,6 +83,38 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
     let balancer = connect::balancer(&config);
     let text = with_progress(0, init(&request, &*balancer.inventory, from, to)).await.map_err(init_failure)?;
+    let _ = term::print(text.trim_end());
+    term::print_error("plan written; review the plan, then type: cutover check PLAN");
+    Ok(Exit::Done)
+}
+
+/// Prints a plan for a backend of HAProxy.
+async fn plan_of_haproxy(args: &Init) -> Result<Exit, Failure> {
+    let ([from], [to]) = (&args.from[..], &args.to[..]) else {
+        return Err(Failure::new(
+            Exit::Usage,
+            "with --haproxy, --from and --to each take one glob of names of servers",
+        ));
+    };
+    let name = args.backend.clone().unwrap_or_default();
+    if let Some(wrong) = [(&name, is_name(&name)), (from, is_glob(from)), (to, is_glob(to))].iter().find(|(_, ok)| !ok)
+    {
+        return Err(Failure::new(Exit::Usage, format!("`{}` is not a valid name in haproxy.cfg", wrong.0)));
+    }
+    let backend = |address: &String| Backend { address: address.clone(), name: name.clone() };
+    let backends: Vec<_> = args.haproxy.iter().map(backend).collect();
+    let groups = backends
+        .iter()
+        .flat_map(|backend| [from, to].map(|glob| Group { backend: backend.clone(), glob: glob.clone() }));
+    let api = LoadBalancerApi::new(Haproxy::new(groups));
+    let read = async |backend: &Backend| api.inventory.listeners(&backend.id(), Detail::Listed).await;
+    let mut routes = Vec::new();
+    for (backend, found) in backends.iter().zip(join_all(backends.iter().map(read)).await) {
+        let found = found.map_err(|why| Failure::new(Exit::Refused, format!("{}: {why}", backend.label())))?;
+        routes.extend(found.into_iter().flat_map(|(_, routes)| routes));
+    }
+    let request = HaproxyRequest { backends, from: from.clone(), to: to.clone(), name: args.name.clone() };
+    let text = haproxy::plan_text(&request, &routes).map_err(|why| Failure::new(Exit::Usage, why))?;
     let _ = term::print(text.trim_end());
     term::print_error("plan written; review the plan, then type: cutover check PLAN");
     Ok(Exit::Done)
