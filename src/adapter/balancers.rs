@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::aws::SdkConfig;
 use super::aws::elb::Alb;
-use super::haproxy::Haproxy;
+use super::haproxy::{Haproxy, RuntimeApi};
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::haproxy::{Group, is_haproxy};
 use crate::domain::health::Target;
@@ -25,17 +25,22 @@ pub struct Balancers {
 impl Balancers {
     /// Builds the API of all load balancers of a plan. A plan without `spec.aws` calls nothing of AWS.
     pub fn connect(plan: &Plan, config: &SdkConfig) -> LoadBalancerApi {
+        Self::over(plan, || Alb::new(config), RuntimeApi::of_machine())
+    }
+
+    /// Builds the API of all load balancers of a plan from these clients of AWS and of HAProxy.
+    pub fn over(plan: &Plan, aws: impl FnOnce() -> Alb, runtime_api: RuntimeApi) -> LoadBalancerApi {
         let selectors = plan.workloads.iter().flat_map(|w| &w.routes).flat_map(|entry| &entry.target_groups);
         let groups = selectors.filter_map(|(_, selector)| match selector {
             Selector::Arn(id) => Group::parse(id),
             _ => None,
         });
         let groups: Vec<Group> = groups.collect();
-        let aws = || LoadBalancerApi::new(Alb::new(config));
+        let aws = || LoadBalancerApi::new(aws());
         if groups.is_empty() {
             return aws();
         }
-        let haproxy = LoadBalancerApi::new(Haproxy::new(groups));
+        let haproxy = LoadBalancerApi::new(Haproxy::over(runtime_api, groups));
         LoadBalancerApi::new(Self::new((!plan.region.is_empty()).then(aws), haproxy))
     }
 

@@ -10,6 +10,7 @@ pub mod model;
 pub mod objects;
 pub mod promql;
 pub mod rehearsal;
+pub mod runtime_api;
 pub mod scenario;
 pub mod shared_model;
 pub mod virtual_time;

@@ -1,9 +1,12 @@
 //! Sends commands to HAProxy's runtime API and reads the answers: one connection for each line of commands. Do not
 //! interpret the answers here.
 
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -33,14 +36,64 @@ impl From<NoAnswer> for Unreadable {
     }
 }
 
-/// Sends commands in one line, and returns one answer for each command.
-///
-/// # Errors
-/// [`NoAnswer`], with the address in its text, also if the answers are incomplete when the time is up.
-pub async fn ask(address: &str, commands: &[String], timeout: Duration) -> Result<Vec<String>, NoAnswer> {
+/// Opens connections to runtime APIs.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// Connects to the runtime API with this address.
+    ///
+    /// # Errors
+    /// Returns the I/O error if there is no connection.
+    async fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>>;
+}
+
+/// A connection to a runtime API.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// The runtime APIs of all instances.
+#[derive(Clone)]
+pub struct RuntimeApi(Arc<dyn Connect>);
+
+impl RuntimeApi {
+    /// Uses these connections.
+    pub fn over(connect: impl Connect + 'static) -> Self {
+        Self(Arc::new(connect))
+    }
+
+    /// Uses the network and the sockets of this machine.
+    pub fn of_machine() -> Self {
+        Self::over(Sockets)
+    }
+
+    /// Sends commands in one line, and returns one answer for each command.
+    ///
+    /// # Errors
+    /// [`NoAnswer`], with the address in its text, also if the answers are incomplete when the time is up.
+    pub(super) async fn ask(
+        &self,
+        address: &str,
+        commands: &[String],
+        timeout: Duration,
+    ) -> Result<Vec<String>, NoAnswer> {
+        ask(&*self.0, address, commands, timeout).await
+    }
+}
+
+impl fmt::Debug for RuntimeApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RuntimeApi")
+    }
+}
+
+async fn ask(
+    sockets: &dyn Connect,
+    address: &str,
+    commands: &[String],
+    timeout: Duration,
+) -> Result<Vec<String>, NoAnswer> {
     let at = |text: String| format!("HAProxy at {address}: {text}");
     let started = tokio::time::Instant::now();
-    let connected = tokio::time::timeout(timeout, connect(address)).await;
+    let connected = tokio::time::timeout(timeout, sockets.connect(address)).await;
     let stream = match connected {
         Err(_) => return Err(NoAnswer::NotSent(at(format!("no connection within {} s", timeout.as_secs())))),
         Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -64,14 +117,17 @@ pub async fn ask(address: &str, commands: &[String], timeout: Duration) -> Resul
     })))
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+/// The network and the sockets of this machine.
+struct Sockets;
 
-async fn connect(address: &str) -> io::Result<Box<dyn Stream>> {
-    match (address.strip_prefix("tcp://"), address.strip_prefix("unix:")) {
-        (Some(host), _) => Ok(Box::new(TcpStream::connect(host).await?)),
-        (None, Some(path)) => Ok(Box::new(UnixStream::connect(path).await?)),
-        (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "not an address of a runtime API")),
+#[async_trait]
+impl Connect for Sockets {
+    async fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
+        match (address.strip_prefix("tcp://"), address.strip_prefix("unix:")) {
+            (Some(host), _) => Ok(Box::new(TcpStream::connect(host).await?)),
+            (None, Some(path)) => Ok(Box::new(UnixStream::connect(path).await?)),
+            (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "not an address of a runtime API")),
+        }
     }
 }
 
@@ -105,7 +161,7 @@ mod tests {
 
     async fn ask_two(address: &str) -> Result<Vec<String>, NoAnswer> {
         let commands = ["show info".to_owned(), "show servers state webapp".to_owned()];
-        ask(address, &commands, Duration::from_millis(200)).await
+        ask(&Sockets, address, &commands, Duration::from_millis(200)).await
     }
 
     #[tokio::test]

@@ -7,12 +7,14 @@ mod write;
 mod write_map;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use tokio::time::Instant;
 
-use self::connection::ask;
+pub use self::connection::{Connect, RuntimeApi, Stream};
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::haproxy::{self, Backend, Group, Info, Server, Slot};
@@ -24,15 +26,26 @@ use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteErr
 /// The longest wait for the answers of one read.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The age of a reading up to which a write does not read again. The engine has just read the route before it writes.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// HAProxy's backends that this process may read and write, each with the globs of its sets of servers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Haproxy {
+    api: RuntimeApi,
+    last: LastReadings,
     backends: BTreeMap<Backend, Vec<String>>,
 }
 
 impl Haproxy {
-    /// Creates the API for these groups. The order of the groups of a backend is the order of its members.
+    /// Creates the API for these groups, over the network and the sockets of this machine. The order of the groups of a
+    /// backend is the order of its members.
     pub fn new(groups: impl IntoIterator<Item = Group>) -> Self {
+        Self::over(RuntimeApi::of_machine(), groups)
+    }
+
+    /// Creates the API for these groups, over these connections.
+    pub fn over(api: RuntimeApi, groups: impl IntoIterator<Item = Group>) -> Self {
         let mut backends: BTreeMap<Backend, Vec<String>> = BTreeMap::new();
         for Group { backend, glob } in groups {
             let globs = backends.entry(backend).or_default();
@@ -40,7 +53,7 @@ impl Haproxy {
                 globs.push(glob);
             }
         }
-        Self { backends }
+        Self { api, last: LastReadings::default(), backends }
     }
 
     fn find(&self, id: &str) -> Result<(Backend, &[String]), Unreadable> {
@@ -52,32 +65,63 @@ impl Haproxy {
     async fn route(&self, id: &str) -> Result<RouteContent, Unreadable> {
         let (backend, globs) = self.find(id)?;
         if let Some(file) = backend.map_file() {
-            let (info, slots) = read_map(&backend, &file, READ_TIMEOUT).await?;
+            let (info, slots) = read_map(&self.api, &backend, &file, READ_TIMEOUT).await?;
             return Ok(haproxy::map_content(&backend, globs, &slots, info.process()));
         }
-        let (info, servers) = read(&backend, READ_TIMEOUT).await?;
-        content(&backend, globs, &servers, &info)
+        let (info, servers) = read(&self.api, &backend, READ_TIMEOUT).await?;
+        let content = content(&backend, globs, &servers, &info)?;
+        self.last.put(backend, (info, servers));
+        Ok(content)
+    }
+}
+
+/// The last reading of each backend, for a write that follows at once.
+#[derive(Debug, Clone, Default)]
+struct LastReadings(Arc<Mutex<BTreeMap<Backend, (Instant, ServerReading)>>>);
+
+/// The process and the servers of a backend.
+type ServerReading = (Info, Vec<Server>);
+
+impl LastReadings {
+    fn put(&self, backend: Backend, reading: ServerReading) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(backend, (Instant::now(), reading));
+    }
+
+    /// Removes the reading of a backend, and returns it if it is fresh.
+    fn take(&self, backend: &Backend) -> Option<ServerReading> {
+        let (at, reading) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(backend)?;
+        (at.elapsed() <= FRESH).then_some(reading)
     }
 }
 
 /// Reads the process and the slots of a map with one connection.
-async fn read_map(map: &Backend, file: &str, timeout: Duration) -> Result<(Info, Vec<Slot>), Unreadable> {
+async fn read_map(
+    api: &RuntimeApi,
+    map: &Backend,
+    file: &str,
+    timeout: Duration,
+) -> Result<(Info, Vec<Slot>), Unreadable> {
     let commands = ["show info".to_owned(), format!("show map {file}")];
-    let answers = ask(&map.address, &commands, timeout).await?;
+    let answers = api.ask(&map.address, &commands, timeout).await?;
     let info = haproxy::parse_info(answer(map, &answers, 0)?);
     let slots = haproxy::parse_map(answer(map, &answers, 1)?);
     Ok((info.map_err(|why| malformed(map, &why))?, slots.map_err(|why| malformed(map, &why))?))
 }
 
 /// Reads the process and the servers of a backend with one connection.
-async fn read(backend: &Backend, timeout: Duration) -> Result<(Info, Vec<Server>), Unreadable> {
-    read_servers(backend, &backend.name, timeout).await
+async fn read(api: &RuntimeApi, backend: &Backend, timeout: Duration) -> Result<(Info, Vec<Server>), Unreadable> {
+    read_servers(api, backend, &backend.name, timeout).await
 }
 
 /// Reads the process and the servers of the backend `name` with one connection.
-async fn read_servers(backend: &Backend, name: &str, timeout: Duration) -> Result<(Info, Vec<Server>), Unreadable> {
+async fn read_servers(
+    api: &RuntimeApi,
+    backend: &Backend,
+    name: &str,
+    timeout: Duration,
+) -> Result<(Info, Vec<Server>), Unreadable> {
     let commands = ["show info".to_owned(), format!("show servers state {name}")];
-    let answers = ask(&backend.address, &commands, timeout).await?;
+    let answers = api.ask(&backend.address, &commands, timeout).await?;
     let info = haproxy::parse_info(answer(backend, &answers, 0)?);
     let servers = haproxy::parse_servers(answer(backend, &answers, 1)?);
     Ok((info.map_err(|why| malformed(backend, &why))?, servers.map_err(|why| malformed(backend, &why))?))
@@ -126,7 +170,7 @@ impl Traffic for Haproxy {
             }
         }
         let reads = by_backend.iter().map(async |((backend, name), groups)| {
-            let read = read_servers(backend, name, READ_TIMEOUT).await;
+            let read = read_servers(&self.api, backend, name, READ_TIMEOUT).await;
             let targets = |glob: &str| read.clone().map(|(_, servers)| view::targets(glob, &servers));
             groups.iter().map(|(id, glob)| ((*id).clone(), targets(glob))).collect::<Vec<_>>()
         });
@@ -141,8 +185,8 @@ impl Traffic for Haproxy {
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         let (backend, globs) = self.find(id.id()).map_err(|why| WriteError::NotFound(why.to_string()))?;
         match backend.map_file() {
-            Some(file) => write_map::set(&backend, &file, content, deadline).await,
-            None => write::set(&backend, globs, content, deadline).await,
+            Some(file) => write_map::set(&self.api, &backend, &file, content, deadline).await,
+            None => write::set(&self.api, self.last.take(&backend), &backend, globs, content, deadline).await,
         }
     }
 }
@@ -156,7 +200,7 @@ impl Inventory for Haproxy {
     async fn load_balancers(&self, selector: &Selector, _: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
         let Selector::Arn(id) = selector else { return Ok(Vec::new()) };
         let (backend, _) = self.find(id)?;
-        Ok(vec![view::load_balancer(&backend).await?])
+        Ok(vec![view::load_balancer(&self.api, &backend).await?])
     }
 
     async fn listeners(&self, load_balancer: &str, _: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
@@ -177,7 +221,7 @@ impl Inventory for Haproxy {
         let mut found = Vec::new();
         for group in wanted {
             let (name, _) = group.servers();
-            let (_, servers) = read_servers(&group.backend, name, READ_TIMEOUT).await?;
+            let (_, servers) = read_servers(&self.api, &group.backend, name, READ_TIMEOUT).await?;
             found.extend(view::target_group(&group, &servers));
         }
         Ok(found)

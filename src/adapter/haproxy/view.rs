@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::connection::ask;
-use super::{READ_TIMEOUT, answer, malformed};
+use super::{READ_TIMEOUT, RuntimeApi, answer, malformed};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::haproxy::{self, Backend, Group, Server, ServerHealth, StatBackend, attribute};
 use crate::domain::health::{HEALTH_CHECK_DISABLED, Target, TargetState};
@@ -14,14 +13,14 @@ use crate::domain::traffic::{RouteContent, RouteId, Tags, Unreadable};
 const CHECK_INTERVAL: u32 = 2;
 
 /// Reads a backend as a load balancer, with what the preflight judges as attributes.
-pub(super) async fn load_balancer(backend: &Backend) -> Result<LoadBalancer, Unreadable> {
+pub(super) async fn load_balancer(api: &RuntimeApi, backend: &Backend) -> Result<LoadBalancer, Unreadable> {
     let commands = ["show info", "show cli level"].map(str::to_owned);
     let third = match backend.map_file() {
         Some(file) => format!("show map {file}"),
         None => format!("show stat {} 6 -1", backend.name),
     };
     let commands = commands.into_iter().chain([third]).collect::<Vec<_>>();
-    let answers = ask(&backend.address, &commands, READ_TIMEOUT).await?;
+    let answers = api.ask(&backend.address, &commands, READ_TIMEOUT).await?;
     let parsed = |why: String| malformed(backend, &why);
     let info = haproxy::parse_info(answer(backend, &answers, 0)?).map_err(parsed)?;
     let level = answer(backend, &answers, 1)?.trim().to_owned();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::connection::{NoAnswer, ask};
-use super::read;
+use super::connection::NoAnswer;
+use super::{RuntimeApi, ServerReading, read};
 use crate::domain::haproxy::{self, Backend};
 use crate::domain::traffic::{RouteContent, Unreadable};
 use crate::port::WriteError;
@@ -15,8 +15,10 @@ use crate::port::WriteError;
 /// The maximum length of a line of commands. HAProxy reads a line into a buffer of 16 KiB by default (`tune.bufsize`).
 const MAX_LINE: usize = 8_000;
 
-/// Sets the weights of all servers of a backend to those of `content`.
+/// Sets the weights of all servers of a backend to those of `content`. Without a fresh reading, reads the servers first.
 pub(super) async fn set(
+    api: &RuntimeApi,
+    last: Option<ServerReading>,
     backend: &Backend,
     globs: &[String],
     content: &RouteContent,
@@ -24,7 +26,10 @@ pub(super) async fn set(
 ) -> Result<(), WriteError> {
     let until = Instant::now() + deadline;
     let wanted = haproxy::weights(backend, content).map_err(|why| refused(backend, &why.to_string()))?;
-    let (info, live) = read(backend, deadline).await.map_err(|why| not_sent(&why))?;
+    let (info, live) = match last {
+        Some(reading) => reading,
+        None => read(api, backend, deadline).await.map_err(|why| not_sent(&why))?,
+    };
     let now = super::content(backend, globs, &live, &info).map_err(|why| refused(backend, &why.to_string()))?;
     let servers = |content: &RouteContent| haproxy::servers_of(content).map(|s| (s.sets, s.others));
     let (sets, others) = servers(content).map_err(|why| refused(backend, &why.to_string()))?;
@@ -37,7 +42,7 @@ pub(super) async fn set(
     let command = |(server, weight): &(String, u32)| format!("set server {}/{server} weight {weight}", backend.name);
     let mut sent = false;
     for line in lines(commands.iter().map(command).collect()) {
-        send(backend, &line, until.saturating_duration_since(Instant::now()), sent).await?;
+        send(api, backend, &line, until.saturating_duration_since(Instant::now()), sent).await?;
         sent = true;
     }
     Ok(())
@@ -61,8 +66,14 @@ pub(super) fn lines(commands: Vec<String>) -> Vec<Vec<String>> {
 
 /// Sends a line of commands. HAProxy carries out the commands after a refused one, too, so the state is known only if it
 /// refused all. `sent` says whether earlier lines were carried out.
-pub(super) async fn send(backend: &Backend, line: &[String], left: Duration, sent: bool) -> Result<(), WriteError> {
-    let answers = ask(&backend.address, line, left).await.map_err(|why| match why {
+pub(super) async fn send(
+    api: &RuntimeApi,
+    backend: &Backend,
+    line: &[String],
+    left: Duration,
+    sent: bool,
+) -> Result<(), WriteError> {
+    let answers = api.ask(&backend.address, line, left).await.map_err(|why| match why {
         NoAnswer::Unanswered(why) => WriteError::Unanswered(why),
         NoAnswer::NotSent(why) | NoAnswer::Denied(why) if sent => WriteError::Unanswered(why),
         NoAnswer::NotSent(why) => WriteError::NotSent(why),

@@ -27,6 +27,7 @@ use self::pods::Pods;
 use self::probes::Prober;
 use self::server::Server;
 use super::model::World;
+use super::runtime_api::Socket;
 use super::shared_model::SharedModel;
 use crate::adapter::aws::Settings;
 use crate::adapter::clock::LabClock;
@@ -53,6 +54,8 @@ pub struct LiveLab {
     metrics: Server,
     clusters: BTreeMap<String, Server>,
     forwarders: Vec<Server>,
+    /// The runtime APIs of HAProxy.
+    _instances: Vec<Socket>,
     listeners: Vec<ListenerAddress>,
     environment: Vec<(String, String)>,
     ticker: Ticker,
@@ -75,6 +78,10 @@ impl LiveLab {
         let metrics = endpoints::serve_metrics(model.clone()).await?;
         let (clusters, contexts) = start_clusters(&model).await?;
         let (forwarders, listeners) = start_forwarders(&model, &pods).await?;
+        let mut instances = Vec::new();
+        for address in model.call(|world, _| world.runtime_addresses()) {
+            instances.push(Socket::open(model.clone(), address).await?);
+        }
         let folder = TemporaryFolder::create()?;
         let kubeconfig = folder.write("kubeconfig", &kubeconfig::text(&contexts))?;
         let mut environment = model.call(|world, _| aws_environment(world, &aws.url()));
@@ -84,8 +91,21 @@ impl LiveLab {
         // Nothing resolves the hosts of a plan to listeners, so every probe goes to the first listener.
         environment.extend(listeners.first().map(|d| (substitute::PROBE.into(), d.url.clone())));
         environment.extend(listeners.iter().map(|d| (variable_name(d), d.url.clone())));
+        let numbered = (1..).zip(&instances);
+        environment.extend(numbered.map(|(n, socket)| (format!("LAB_HAPROXY_{n}"), socket.address.clone())));
         let ticker = Ticker::start(model.clone(), pods, clock_task);
-        Ok(Self { model, aws, metrics, clusters, forwarders, listeners, environment, ticker, _folder: folder })
+        Ok(Self {
+            model,
+            aws,
+            metrics,
+            clusters,
+            forwarders,
+            _instances: instances,
+            listeners,
+            environment,
+            ticker,
+            _folder: folder,
+        })
     }
 
     /// Returns the model with the lab's clock.

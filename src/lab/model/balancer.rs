@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::condition::Condition;
+use super::haproxy::Frontend;
 use super::routing::EffectiveAction;
 
 /// Tags or attributes, by key.
@@ -30,6 +31,8 @@ pub(crate) struct Balancer {
     /// For each group, how many more requests of the managed routes it should have received so far. This keeps the sum
     /// over all routes exact.
     pub owed: BTreeMap<usize, f64>,
+    /// The backend or map of HAProxy, if it is one; otherwise it is a load balancer of AWS.
+    pub haproxy: Option<Frontend>,
 }
 
 /// A listener of a load balancer.

@@ -181,6 +181,7 @@ impl World {
         if pod.phase == Phase::Starting {
             pod.phase = Phase::Running;
             self.observe_pod(id);
+            self.resolve_servers(id);
         }
     }
 

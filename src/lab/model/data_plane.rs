@@ -26,6 +26,10 @@ impl World {
         if self.balancers[balancer].network {
             return self.pick_connection(route, balancer, request.cookie, now);
         }
+        if self.instance_is_down(balancer) {
+            let route = Arc::clone(&self.routes[route].arn);
+            return Pick { route, group: None, cluster: None, outcome: RoutingOutcome::Reset, set_cookie: None };
+        }
         let bound_group = request.cookie.and_then(|cookie| self.sticky_group(route, cookie));
         let route_arn = Arc::clone(&self.routes[route].arn);
         let effective = &mut self.routes[route].effective;
@@ -39,8 +43,7 @@ impl World {
             };
         }
         let sticky = effective.sticky.filter(|_| bound_group.is_none());
-        let chosen =
-            bound_group.or_else(|| self.routes[route].effective.next_group(&mut self.balancers[balancer].owed));
+        let chosen = bound_group.or_else(|| self.next_server(route, balancer));
         let Some(group) = chosen else {
             return Pick {
                 route: route_arn,
@@ -155,6 +158,11 @@ impl World {
         let phase = self.random.f64();
         let effective = EffectiveAction::read(&self.routes[route].actions, &self.group_index, phase);
         let (low, high) = (self.latency.propagation_min.0, self.latency.propagation_max.0);
+        let listener = self.routes[route].listener;
+        if self.balancers[self.listeners[listener].balancer].haproxy.is_some() {
+            // A weight of HAProxy has effect at once.
+            return self.propagate(route, effective);
+        }
         let delay = low + high.saturating_sub(low).mul_f64(self.random.f64());
         let at = later(self.now, delay).max(self.routes[route].propagated_until);
         self.routes[route].propagated_until = at;
@@ -190,7 +198,10 @@ impl World {
     pub(super) fn sample_request(&self, route: &Route) -> Option<(String, u16, String, String)> {
         let listener = &self.listeners[route.listener];
         let balancer = &self.balancers[listener.balancer];
-        let (mut host, mut path) = (format!("{}.example.com", balancer.name), "/".to_owned());
+        let (mut host, mut path) = match &balancer.haproxy {
+            Some(frontend) => (format!("{}.example.com", frontend.backend.name), "/".to_owned()),
+            None => (format!("{}.example.com", balancer.name), "/".to_owned()),
+        };
         if route.priority.is_none() {
             "/somewhere/else".clone_into(&mut path);
         }

@@ -153,7 +153,8 @@ impl World {
         }
         self.begin_on_aws(&fault);
         let foreign = self.begin_on_rules(&fault).err();
-        self.faults.effects[index] = match missing.or(foreign) {
+        let instance = fault.haproxy.as_ref().and_then(|fault| self.begin_on_instance(fault).err());
+        self.faults.effects[index] = match missing.or(foreign).or(instance) {
             Some(reason) => Effect::NoTarget(reason),
             None if fault.gate.is_some() || fault.hook.is_some() => Effect::NotAsked,
             None => Effect::Happened,
@@ -297,6 +298,9 @@ impl World {
             self.faults.stale = Duration::ZERO;
         }
         self.faults.expired &= fault.expire_credentials.is_none();
+        if let Some(fault) = &fault.haproxy {
+            self.end_on_instance(fault);
+        }
         if let Some(gate) = &fault.gate {
             self.faults.gates.remove(&gate.name);
         }
@@ -321,6 +325,7 @@ impl World {
             self.faults.unanswered_writes.clear();
             self.faults.gates.clear();
             self.faults.hooks.clear();
+            self.repair_instances();
         }
     }
 
@@ -378,6 +383,7 @@ impl Fault {
             self.hook.as_ref().and_then(|f| f.lasts),
             self.differ.as_ref().and_then(|f| f.lasts),
             self.expire_credentials.as_ref().and_then(|f| f.lasts),
+            self.haproxy.as_ref().and_then(|f| f.lasts),
         ];
         of.into_iter().flatten().next().map(|p| p.0)
     }

@@ -19,6 +19,10 @@ impl World {
             None => self.listeners[self.find_listener(load_balancer.as_deref(), listener)?].default,
             Some(_) => self.find_rule(&RuleRef { load_balancer, listener, priority })?,
         };
+        let balancer = self.listeners[self.routes[route].listener].balancer;
+        if self.balancers[balancer].haproxy.is_some() {
+            return self.apply_foreign_server_weights(balancer, route, write);
+        }
         let mut changed = false;
         let mut actions = self.routes[route].actions.clone();
         for tuple in actions.iter_mut().filter_map(|a| a["ForwardConfig"]["TargetGroups"].as_array_mut()).flatten() {
@@ -38,6 +42,28 @@ impl World {
         let operation = if write.priority.is_some() { "ModifyRule" } else { "ModifyListener" };
         self.log("elasticloadbalancing", operation, true, Caller::Foreign, "ok");
         self.write_actions(route, actions);
+        Ok(())
+    }
+
+    /// Changes the weights of the servers of a backend of HAProxy.
+    fn apply_foreign_server_weights(
+        &mut self,
+        balancer: usize,
+        route: usize,
+        write: &ForeignWrite,
+    ) -> Result<(), String> {
+        let mut changed = Vec::new();
+        for (arn, _) in weights(&self.routes[route].actions) {
+            let Some(group) = self.group_index.get(arn).copied() else { continue };
+            let cluster = self.groups[group].cluster.map(|c| &*self.clusters[c].name);
+            let is_group = |key: &str| key == self.groups[group].name || Some(cluster_name(&self.plan, key)) == cluster;
+            changed.extend(write.weights.iter().find(|(key, _)| is_group(key)).map(|(_, weight)| (group, *weight)));
+        }
+        if changed.is_empty() {
+            let names = write.weights.keys().cloned().collect::<Vec<_>>();
+            return Err(format!("the backend has no servers of {}", list(&names)));
+        }
+        changed.into_iter().for_each(|(group, weight)| self.foreign_weights(balancer, group, weight));
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::balancer::Pairs;
+use super::haproxy::Server;
 use super::interface::{PodId, ProbeResult};
 
 /// The target type of a group whose target is a function.
@@ -36,6 +37,8 @@ pub(crate) struct Group {
     pub attached: Vec<usize>,
     /// The registered targets, by IP address or instance id, and port.
     pub targets: BTreeMap<(Arc<str>, u16), RegisteredTarget>,
+    /// The servers of a backend of HAProxy; empty for a target group.
+    pub servers: Vec<Server>,
     /// Targets that get requests; `None` if this list must be computed again.
     pub routable: Option<Vec<Destination>>,
     pub next_index: usize,
@@ -178,6 +181,11 @@ impl Group {
         Duration::from_secs(seconds.unwrap_or(300))
     }
 
+    /// Returns whether any target passes its checks, or has none.
+    pub fn has_healthy(&self) -> bool {
+        self.targets.values().any(|t| matches!(t.state, LabTargetState::Healthy | LabTargetState::Unchecked))
+    }
+
     /// Returns the target of the next request. Healthy targets take turns; if none is healthy, all unhealthy targets do
     /// (fail-open); `None` if the load balancer answers 503.
     pub fn next_target(&mut self, ip_of: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
@@ -189,8 +197,10 @@ impl Group {
                     .collect()
             };
             let healthy = pick(|s| matches!(s, LabTargetState::Healthy | LabTargetState::Unchecked));
+            // HAProxy sends nothing to servers that fail their checks, even if all do.
+            let fails_open = healthy.is_empty() && self.servers.is_empty();
             self.routable =
-                Some(if healthy.is_empty() { pick(|s| matches!(s, LabTargetState::Unhealthy(_))) } else { healthy });
+                Some(if fails_open { pick(|s| matches!(s, LabTargetState::Unhealthy(_))) } else { healthy });
         }
         let routable = self.routable.as_deref().unwrap_or_default();
         self.next_index = self.next_index.wrapping_add(1);

@@ -16,6 +16,7 @@ mod difference;
 mod faults;
 mod foreign;
 mod group;
+mod haproxy;
 mod health;
 mod host_counts;
 mod inspect;
@@ -38,7 +39,9 @@ use jiff::Timestamp;
 pub(crate) use balancer::{Balancer, Listener, Pairs, Route, number, weights};
 pub(crate) use bucket::Bucket;
 pub(crate) use condition::Condition;
-pub(crate) use group::{Group, HealthCheckSettings, LAMBDA, TCP};
+pub(crate) use group::{Group, HealthCheckSettings, LAMBDA, LabTargetState, TCP};
+pub use haproxy::RuntimeAnswer;
+pub(crate) use haproxy::{Frontend, Process};
 pub use inspect::Snapshot;
 pub use interface::*;
 pub(crate) use platform::{ADDONS, Platform, Subnet};
@@ -66,6 +69,8 @@ pub struct World {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) routes: Vec<Route>,
     pub(crate) groups: Vec<Group>,
+    /// The processes of HAProxy.
+    pub(crate) processes: Vec<Process>,
     /// Indices of the routes by the ARN that DescribeRules returns.
     pub(crate) rule_index: HashMap<String, usize>,
     /// Indices of the groups by ARN.
@@ -208,6 +213,7 @@ impl World {
             LabEvent::FaultEnds(fault) => self.end_fault(fault),
             LabEvent::Flap { fault, down, left } => self.flap(fault, down, left),
             LabEvent::Late(query) => self.apply_late(&query),
+            LabEvent::LateLine { address, line } => self.apply_late_line(&address, &line),
         }
     }
 

@@ -40,6 +40,8 @@ pub(crate) enum LabEvent {
     Flap { fault: usize, down: bool, left: Option<u32> },
     /// A write that got no response takes effect.
     Late(Box<Query>),
+    /// Commands to HAProxy that got no response take effect.
+    LateLine { address: String, line: String },
 }
 
 /// Identifies one registration of a target in a group.

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 
 use super::RehearsalError;
+use crate::adapter::Balancers;
 use crate::adapter::aws;
 use crate::adapter::aws::eks;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::platform::EksPlatform;
+use crate::adapter::haproxy::RuntimeApi;
 use crate::adapter::kubernetes::{K8s, service};
 use crate::adapter::network::Network;
+use crate::lab::runtime_api::Instances;
+use crate::lab::shared_model::SharedModel;
 use crate::lab::{live, virtual_time};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
 use crate::port::{Cluster, ClusterConnections, ComparedCluster, LoadBalancerApi};
@@ -39,8 +43,10 @@ impl Reached {
         self.compared.insert(name.clone(), Arc::new(connections));
     }
 
-    fn with(self, balancer: Alb) -> Adapters {
-        Adapters { balancer: LoadBalancerApi::new(balancer), clusters: self.clusters, compared: self.compared }
+    fn with(self, plan: &Plan, model: &SharedModel, aws: impl FnOnce() -> Alb) -> Adapters {
+        let runtime_api = RuntimeApi::over(Instances(model.clone()));
+        let balancer = Balancers::over(plan, aws, runtime_api);
+        Adapters { balancer, clusters: self.clusters, compared: self.compared }
     }
 }
 
@@ -60,7 +66,7 @@ pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapte
         all.add(&cluster.name, reached, platform);
     }
     // The SDK's back-off takes real time: five attempts would take half an hour of the lab's time.
-    Ok(all.with(Alb::with_speed(&config, speed)))
+    Ok(all.with(plan, lab.model(), || Alb::with_speed(&config, speed)))
 }
 
 /// Connects the adapters without sockets.
@@ -77,7 +83,7 @@ pub async fn paused(plan: &Plan, lab: &virtual_time::VirtualLab) -> Result<Adapt
         let platform = platform(plan, &cluster.access, &config, || lab.aws_connector());
         all.add(&cluster.name, reached, platform);
     }
-    Ok(all.with(Alb::new(&config)))
+    Ok(all.with(plan, lab.model(), || Alb::new(&config)))
 }
 
 /// Returns the client for the facts that AWS has about a cluster; `None` if the plan does not name it as an EKS

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 pub use super::difference::Differ;
 use super::period::Period;
 pub use super::verb::{
-    ChangeConditions, Crash, Deploy, Errors, ExpireCredentials, Flap, ForeignWrite, GateFault, GateResult, HookFault,
-    Kill, LateWrite, Partition, RemakeRule, Repair, RuleRef, Scale, Slow, Stale, Throttle,
+    ChangeConditions, Crash, Deploy, Errors, ExpireCredentials, Flap, ForeignWrite, GateFault, GateResult,
+    HaproxyFault, HookFault, InstanceFault, Kill, LateWrite, Partition, RemakeRule, Repair, RuleRef, Scale, Slow,
+    Stale, Throttle,
 };
 use crate::lab::model::interface::OperatorRequest;
 
@@ -69,6 +70,9 @@ pub struct Fault {
     /// Another operator or tool changes the conditions of a rule.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "change-conditions")]
     pub change_conditions: Option<ChangeConditions>,
+    /// An instance of HAProxy reloads, is down, or answers late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub haproxy: Option<HaproxyFault>,
     /// The process that drives the run crashes and restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
@@ -166,7 +170,7 @@ impl Fault {
             [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
         let others =
             [self.gate.is_some(), self.hook.is_some(), self.remake_rule.is_some(), self.change_conditions.is_some()];
-        let objects = [self.differ.is_some(), false, false, false];
+        let objects = [self.differ.is_some(), self.haproxy.is_some(), false, false];
         [pods, clusters, aws, people, others, objects].as_flattened().iter().filter(|v| **v).count()
     }
 

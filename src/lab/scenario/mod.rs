@@ -38,9 +38,6 @@ pub enum ScenarioError {
         /// What is wrong.
         message: String,
     },
-    /// The lab cannot simulate a part of the plan.
-    #[error("{0}")]
-    Unsupported(String),
     /// An entry is not valid or does not fit the plan.
     #[error("{place}: {path}: {message}")]
     Entry {

@@ -232,6 +232,36 @@ pub struct ForeignWrite {
     pub weights: BTreeMap<String, u16>,
 }
 
+/// The verb `haproxy`: an instance of HAProxy reloads, is down, or answers late.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HaproxyFault {
+    /// Address of the instance in the plan. The default is the first instance.
+    pub instance: Option<String>,
+    /// What the instance does.
+    pub does: InstanceFault,
+    /// Delay of each answer of an instance that is `slow`. The default is 10 s.
+    pub by: Option<Period>,
+    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end. A reload has no
+    /// duration.
+    #[serde(rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// A fault of an instance of HAProxy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum InstanceFault {
+    /// A new process replaces the old one, with the weights of the configuration.
+    #[default]
+    Reload,
+    /// The process does not run: it refuses clients and commands. At the end of the fault it starts again, with the
+    /// weights of the configuration.
+    Down,
+    /// The runtime API answers late. Clients are not affected.
+    Slow,
+}
+
 /// The verb `crash`: the process that drives the run crashes and restarts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

@@ -6,6 +6,7 @@ pub(crate) mod ec2;
 pub(crate) mod eks;
 mod eks_platform;
 pub(crate) mod elbv2;
+pub(crate) mod haproxy;
 pub(crate) mod iam;
 pub mod kube;
 pub(crate) mod query;

@@ -10,6 +10,7 @@ mod finalize;
 mod gates;
 mod hooks;
 mod hurry;
+mod instances;
 mod journals;
 pub mod large;
 mod matrix;

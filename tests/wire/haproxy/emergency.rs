@@ -84,3 +84,20 @@ fn slots_of_a_map_go_back_without_plan_and_journal() {
         "a slot outside of the names must not change"
     );
 }
+
+/// `init` writes a plan from the live servers, which `check` accepts as it is.
+#[test]
+#[ignore = "tier haproxy"]
+fn init_writes_a_plan_that_check_accepts() {
+    let fleet = Fleet::start(&["a-1", "a-2", "b-1", "b-2"], 2, "");
+    let addresses: Vec<_> = fleet.instances.iter().map(|instance| instance.api.as_str()).collect();
+    let init = format!("init --haproxy {} --backend webapp", addresses.join(" "));
+    let swapped = fleet.cutover(&format!("{init} --from b-* --to a-*"));
+    assert_eq!(swapped.code, 2, "{swapped:?}");
+    assert!(swapped.err.contains("the servers `b-*` have no traffic"), "{swapped:?}");
+    let written = fleet.cutover(&format!("{init} --from a-* --to b-*"));
+    assert_eq!(written.code, 0, "{written:?}");
+    std::fs::write(fleet.folder().join("plan.yaml"), &written.out).expect("the plan should be written");
+    let check = fleet.cutover("check plan.yaml");
+    assert_eq!(check.code, 0, "{check:?}");
+}

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::RouteEntryGroups;
 use super::settings::Settings;
-use crate::base::arn::Arn;
+use crate::base::arn::{Arn, last};
+use crate::base::haproxy::is_haproxy;
 use crate::lab::model::{Balancer, Group, HealthCheckSettings, Pairs, TCP, World};
 use crate::plan::model::{BalancerKind, RouteEntry, Selector};
 
@@ -66,19 +67,24 @@ impl World {
             for entry in &workload.routes {
                 let balancer = match balancers.get(&entry.load_balancer) {
                     Some(known) => *known,
+                    None if entry.kind == BalancerKind::Haproxy => self.add_haproxy(settings, entry),
                     None => self.add_balancer(settings, entry, &workload.name),
                 };
                 balancers.insert(entry.load_balancer.clone(), balancer);
                 let mut own = Vec::new();
                 for (cluster, selector) in &entry.target_groups {
-                    let name = selected_name(selector, &format!("{}-{cluster}", workload.name));
+                    let name = group_name(selector, &format!("{}-{cluster}", workload.name));
                     let attached = settings.group(Some(cluster), &name).3.unwrap_or(true);
                     let group = if let Some(known) = groups.get(selector) {
                         *known
                     } else {
                         let kind = settings.target_type(cluster, &name, workload.binding.target_type);
                         let network = entry.kind == BalancerKind::Nlb;
-                        self.add_group(settings, Some(cluster), (selector, &name), kind, network)
+                        let group = self.add_group(settings, Some(cluster), (selector, &name), kind, network);
+                        if entry.kind == BalancerKind::Haproxy {
+                            self.set_haproxy_checks(settings, cluster, group);
+                        }
+                        group
                     };
                     groups.insert(selector.clone(), group);
                     own.push((group, attached));
@@ -125,6 +131,7 @@ impl World {
             attributes,
             tags,
             owed: BTreeMap::new(),
+            haproxy: None,
         });
         self.balancers.len() - 1
     }
@@ -185,6 +192,7 @@ impl World {
             tags: all_tags,
             attached: Vec::new(),
             targets: BTreeMap::new(),
+            servers: Vec::new(),
             routable: None,
             next_index: 0,
         });
@@ -198,6 +206,14 @@ fn selected_name(selector: &Selector, otherwise: &str) -> String {
         Selector::Name(name) => name.clone(),
         Selector::Arn(arn) => Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or(otherwise).to_owned(),
         Selector::Tags(_) => otherwise.to_owned(),
+    }
+}
+
+/// Returns the name of a group; on HAProxy, the glob of its servers.
+fn group_name(selector: &Selector, otherwise: &str) -> String {
+    match selector {
+        Selector::Arn(id) if is_haproxy(id) => last(id).to_owned(),
+        _ => selected_name(selector, otherwise),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::lab::model::{Bucket, World};
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::ScenarioError;
 use crate::lab::scenario::model::GitOps;
-use crate::plan::model::{ClusterAccess, PortRef, Workload};
+use crate::plan::model::{BalancerKind, ClusterAccess, PortRef, Workload};
 
 impl World {
     pub(super) fn build_clusters(&mut self, settings: &Settings<'_>, seed: u64) {
@@ -89,12 +89,17 @@ impl World {
             for entry in entries {
                 let workload_settings = settings.workload(&name, &entry.workload.name);
                 let Some(position) = entry.entry.target_groups.iter().position(|(c, _)| **c == *name) else { continue };
-                if workload_settings.exists && workload_settings.bound {
+                let bound = workload_settings.bound && entry.entry.kind != BalancerKind::Haproxy;
+                if workload_settings.exists && bound {
                     let group = self.bound_group(settings, &workload_settings, entry.groups[position].0)?;
                     self.build_binding(cluster, entry.workload, &workload_settings, group);
                 }
             }
             self.reconcile(cluster);
+            self.build_servers(settings, cluster, entries);
+        }
+        for address in self.runtime_addresses() {
+            self.apply_weights(&address);
         }
         for group in 0..self.groups.len() {
             self.warm_targets(group);

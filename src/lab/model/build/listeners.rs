@@ -54,6 +54,10 @@ impl World {
     ) -> Result<(), ScenarioError> {
         for balancer in 0..self.balancers.len() {
             let own: Vec<&RouteEntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
+            if self.balancers[balancer].haproxy.is_some() {
+                own.iter().for_each(|entry| self.add_haproxy_route(settings, entry));
+                continue;
+            }
             let name = self.balancers[balancer].name.clone();
             let listed: Vec<&ListenerSettings> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
             let network = self.balancers[balancer].network;

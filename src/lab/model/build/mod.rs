@@ -2,6 +2,7 @@
 
 mod fault_names;
 mod groups;
+mod haproxy;
 mod kubernetes;
 mod listeners;
 mod managed;
@@ -20,7 +21,7 @@ use super::queue::{LabEvent, Queue};
 use super::routing::EffectiveAction;
 use super::{Bucket, Buckets, World};
 use crate::lab::scenario::{Scenario, ScenarioError};
-use crate::plan::model::{BalancerKind, Plan, RouteEntry, Workload};
+use crate::plan::model::{Plan, RouteEntry, Workload};
 use settings::Settings;
 
 /// One route entry of the plan, with the indices of its load balancer and target groups.
@@ -39,13 +40,6 @@ impl World {
     /// # Errors
     /// Returns all entries of the scenario that do not fit the plan.
     pub fn new(plan: &Plan, scenario: &Scenario, seed: u64, start: Timestamp) -> Result<Self, ScenarioError> {
-        if plan.workloads.iter().flat_map(|w| &w.routes).any(|route| route.kind == BalancerKind::Haproxy) {
-            return Err(ScenarioError::Unsupported(
-                "the lab has no HAProxy yet, so a plan with `haproxy` routes cannot be rehearsed; nothing was changed. \
-                 `cutover check` reads the real instances and changes nothing"
-                    .to_owned(),
-            ));
-        }
         let settings = Settings { plan, scenario };
         ScenarioError::all(settings.check())?;
         let mut world = Self::empty(plan, scenario, seed, start);
@@ -91,6 +85,7 @@ impl World {
             listeners: Vec::new(),
             routes: Vec::new(),
             groups: Vec::new(),
+            processes: Vec::new(),
             rule_index: HashMap::new(),
             group_index: BTreeMap::new(),
             buckets: Buckets {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Query, Result, api_error, invalid, page, required, view};
+use crate::base::haproxy::is_haproxy;
 use crate::lab::model::World;
 
 pub(super) fn load_balancers(world: &World, query: &Query) -> Result {
@@ -15,7 +16,8 @@ pub(super) fn load_balancers(world: &World, query: &Query) -> Result {
         return Err(api_error("LoadBalancerNotFound", format!("Load balancers '[{missing}]' not found")));
     }
     let all = arns.is_empty() && names.is_empty();
-    let found = world.balancers.iter().filter(|b| all || arns.contains(&&*b.arn) || names.contains(&b.name.as_str()));
+    let of_aws = world.balancers.iter().filter(|b| b.haproxy.is_none());
+    let found = of_aws.filter(|b| all || arns.contains(&&*b.arn) || names.contains(&b.name.as_str()));
     let (part, marker) = page(query, found.map(view::balancer).collect(), 400)?;
     Ok(page_response("LoadBalancers", part, marker))
 }
@@ -79,7 +81,8 @@ pub(super) fn target_groups(world: &World, query: &Query) -> Result {
         Some(balancer) => g.attached.contains(&balancer),
         None => (arns.is_empty() && names.is_empty()) || arns.contains(&&*g.arn) || names.contains(&g.name.as_str()),
     };
-    let found = world.groups.iter().filter(fits).map(|g| view::group(world, g)).collect();
+    let of_aws = world.groups.iter().filter(|g| !is_haproxy(&g.arn));
+    let found = of_aws.filter(fits).map(|g| view::group(world, g)).collect();
     let (part, marker) = page(query, found, 400)?;
     Ok(page_response("TargetGroups", part, marker))
 }
