@@ -17,7 +17,9 @@ use crate::engine::Ports;
 use crate::engine::inventory::ReadPacer;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
-use crate::port::{Cluster, ClusterConnections, ClusterObjects, ClusterPlatform, ComparedCluster, LoadBalancerApi};
+use crate::port::{
+    AccessReview, Cluster, ClusterConnections, ClusterObjects, ClusterPlatform, ComparedCluster, LoadBalancerApi,
+};
 
 /// Loads the AWS configuration by the SDK's standard provider chain, for this region; `None` means the region of the
 /// chain.
@@ -99,6 +101,11 @@ pub fn cluster_of(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn 
     }
     let (access, config) = (access.clone(), config.clone());
     Some(Arc::new(kube::LazyCluster::new(Box::new(move || Box::pin(connect_cluster(access.clone(), config.clone()))))))
+}
+
+/// Connects to a cluster, to ask its API server about permissions.
+pub async fn access_review(access: &ClusterAccess, config: &SdkConfig) -> Result<Box<dyn AccessReview>, Unreadable> {
+    Ok(Box::new(kubernetes(access, config).await?))
 }
 
 async fn connect_cluster(access: ClusterAccess, config: SdkConfig) -> Result<Arc<dyn Cluster>, Unreadable> {

@@ -2,6 +2,7 @@
 //! ports, finding, preparing, starting, following and steering runs, and the view of a run. A surface shows and asks
 //! through [`surface::Surface`]. Code here uses no module of a surface, and does not decide what a run does next.
 
+pub mod access;
 pub mod break_glass;
 pub mod comparison;
 pub mod connect;

@@ -97,6 +97,8 @@ async fn dispatch_async(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Abort(args) => Box::pin(verbs::steer::abort(global, args)).await,
         Verb::Rollback(args) => Box::pin(verbs::rollback::run(global, args)).await,
         Verb::Finalize(args) => Box::pin(verbs::finalize::run(global, args)).await,
+        Verb::Permissions(args) => Box::pin(verbs::permissions::run(global, args)).await,
+        Verb::Runbook(args) => Box::pin(verbs::runbook::run(global, args)).await,
         Verb::History(args) => verbs::history::run(global, args).await,
         Verb::Report(args) => verbs::report::run(global, args).await,
         Verb::Help(_) | Verb::Schema | Verb::Completions(_) | Verb::Man(_) => Ok(Exit::Internal),

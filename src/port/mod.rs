@@ -2,6 +2,7 @@
 //! methods, so that tests and production run the same code. [`adapter`](crate::adapter) and [`lab`](crate::lab)
 //! implement them. Do not add decisions, retries or types of a vendor.
 
+mod access;
 mod balancer;
 mod clock;
 mod cluster;
@@ -17,6 +18,7 @@ pub mod store;
 mod tags;
 mod traffic;
 
+pub use access::AccessReview;
 pub use balancer::LoadBalancerApi;
 pub use clock::Clock;
 pub use cluster::{Cluster, EndpointReport};

@@ -5,9 +5,11 @@ mod contracts;
 mod corpus;
 mod examples;
 mod pages;
+mod permissions;
 mod plan;
 mod protocol;
 mod rooms;
+mod runbook;
 #[path = "../support/mod.rs"]
 mod support;
 mod tree;

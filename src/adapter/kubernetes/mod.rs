@@ -13,6 +13,7 @@ mod objects;
 mod plugin;
 mod plugin_secrets;
 mod plugin_service;
+mod review;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,10 +19,12 @@ use crate::cli::verbs::history::History;
 use crate::cli::verbs::init::Init;
 use crate::cli::verbs::lab::Lab;
 use crate::cli::verbs::man::Man;
+use crate::cli::verbs::permissions::PermissionsArgs;
 use crate::cli::verbs::rehearse::Rehearse;
 use crate::cli::verbs::report::Report;
 use crate::cli::verbs::rollback::Rollback;
 use crate::cli::verbs::run::Run;
+use crate::cli::verbs::runbook::Runbook;
 use crate::cli::verbs::status::Status;
 use crate::cli::verbs::steer::{Abort, Promote, Resume};
 use crate::cli::verbs::step::Step;
@@ -78,6 +80,10 @@ pub enum Verb {
     Rollback(Rollback),
     /// Check whether the old cluster can be retired, or retire it
     Finalize(Finalize),
+    /// Print the IAM policy and the Kubernetes roles that a plan needs
+    Permissions(PermissionsArgs),
+    /// Write the runbook of a plan for the people on the call
+    Runbook(Runbook),
     /// List the runs, or show one run event by event
     History(History),
     /// Write a report of a run as an HTML page
@@ -149,9 +155,12 @@ impl Cutover {
         read.global.outlets = read.verb.outlets();
         read.global.max_read_time = read.verb.max_read_time();
         if read.global.output == Output::Markdown
-            && !matches!(read.verb, Verb::Check(_) | Verb::Compare(_) | Verb::Report(_) | Verb::Help(_))
+            && !matches!(
+                read.verb,
+                Verb::Check(_) | Verb::Compare(_) | Verb::Report(_) | Verb::Runbook(_) | Verb::Help(_)
+            )
         {
-            let message = "`--output markdown` is for `check`, `compare`, `report` and `help` only; this command accepts `text` or `json`";
+            let message = "`--output markdown` is for `check`, `compare`, `report`, `runbook` and `help` only; this command accepts `text` or `json`";
             return Err(command.error(clap::error::ErrorKind::InvalidValue, message));
         }
         Ok(read)
@@ -172,7 +181,7 @@ fn with_fixed_usage(command: clap::Command) -> clap::Command {
 
 /// The topic of `cutover help` with the background of each command. `rollback` is missing, because its help must fit a
 /// screen.
-const TOPICS_OF_COMMANDS: [(&str, &str); 17] = [
+const TOPICS_OF_COMMANDS: [(&str, &str); 19] = [
     ("init", "plan"),
     ("status", "troubleshooting"),
     ("check", "findings"),
@@ -187,6 +196,8 @@ const TOPICS_OF_COMMANDS: [(&str, &str); 17] = [
     ("approve", "steps"),
     ("abort", "steps"),
     ("finalize", "finalize"),
+    ("permissions", "permissions"),
+    ("runbook", "runbook"),
     ("history", "state"),
     ("report", "state"),
     ("schema", "plan"),

@@ -40,6 +40,7 @@ topics! {
     "telemetry"
     "lab"
     "finalize"
+    "runbook"
     "network"
     "permissions"
     "exit-codes"

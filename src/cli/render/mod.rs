@@ -10,6 +10,7 @@ pub(in crate::cli) mod fixture;
 pub mod history;
 pub mod load_balancer;
 pub mod markdown;
+pub mod permissions;
 pub mod report;
 pub mod sections;
 pub mod status;

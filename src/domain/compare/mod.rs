@@ -36,6 +36,7 @@ use crate::plan::model::Plan;
 pub use dry_run::candidates;
 pub use identity::role_names;
 pub use object::Object;
+pub use pair::POD_OWNERS;
 pub use secrets::names as secret_names;
 
 /// Returns all findings, most severe first, with `accept` applied.

@@ -10,5 +10,7 @@ pub mod hooks;
 pub mod hours;
 pub mod init;
 pub mod load_balancer;
+pub mod permissions;
 pub mod put_back;
+pub mod runbook;
 pub mod trace;
