@@ -36,6 +36,7 @@ pub struct Names {
     hooks: BTreeMap<HookId, String>,
     /// Whether the run has no plan. Then target groups are named, because the clusters have no names.
     without_plan: bool,
+    evacuation: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +66,19 @@ impl Names {
         });
         let groups = started.groups.iter().map(|(arn, g)| (arn.clone(), (g.name.clone(), g.cluster.clone())));
         let (routes, groups) = (routes.collect(), groups.collect());
-        Self { routes, not_written: BTreeSet::new(), groups, hooks: BTreeMap::new(), without_plan }
+        Self {
+            routes,
+            not_written: BTreeSet::new(),
+            groups,
+            hooks: BTreeMap::new(),
+            without_plan,
+            evacuation: started.is_evacuation(),
+        }
+    }
+
+    /// Whether the run is an evacuation.
+    pub fn is_evacuation(&self) -> bool {
+        self.evacuation
     }
 
     /// Updates the names by an event: rules that appear and join the run, and rules that are deleted.

@@ -96,6 +96,7 @@ async fn dispatch_async(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Approve(args) => Box::pin(verbs::steer::approve(global, args)).await,
         Verb::Abort(args) => Box::pin(verbs::steer::abort(global, args)).await,
         Verb::Rollback(args) => Box::pin(verbs::rollback::run(global, args)).await,
+        Verb::Evacuate(args) => Box::pin(verbs::evacuate::run(global, args)).await,
         Verb::Finalize(args) => Box::pin(verbs::finalize::run(global, args)).await,
         Verb::Permissions(args) => Box::pin(verbs::permissions::run(global, args)).await,
         Verb::Runbook(args) => Box::pin(verbs::runbook::run(global, args)).await,

@@ -13,6 +13,7 @@ use crate::cli::args::{ConfirmedRunArg, Global, Output, RunArg};
 use crate::cli::verbs::check::Check;
 use crate::cli::verbs::compare::Compare;
 use crate::cli::verbs::completions::Completions;
+use crate::cli::verbs::evacuate::Evacuate;
 use crate::cli::verbs::finalize::Finalize;
 use crate::cli::verbs::help::Help;
 use crate::cli::verbs::history::History;
@@ -78,6 +79,8 @@ pub enum Verb {
     Abort(Abort),
     /// The emergency command: restore the original shares
     Rollback(Rollback),
+    /// A cluster is failing: move its share to the other clusters at once
+    Evacuate(Evacuate),
     /// Check whether the old cluster can be retired, or retire it
     Finalize(Finalize),
     /// Print the IAM policy and the Kubernetes roles that a plan needs
@@ -181,7 +184,7 @@ fn with_fixed_usage(command: clap::Command) -> clap::Command {
 
 /// The topic of `cutover help` with the background of each command. `rollback` is missing, because its help must fit a
 /// screen.
-const TOPICS_OF_COMMANDS: [(&str, &str); 19] = [
+const TOPICS_OF_COMMANDS: [(&str, &str); 20] = [
     ("init", "plan"),
     ("status", "troubleshooting"),
     ("check", "findings"),
@@ -195,6 +198,7 @@ const TOPICS_OF_COMMANDS: [(&str, &str); 19] = [
     ("resume", "steps"),
     ("approve", "steps"),
     ("abort", "steps"),
+    ("evacuate", "emergency"),
     ("finalize", "finalize"),
     ("permissions", "permissions"),
     ("runbook", "runbook"),

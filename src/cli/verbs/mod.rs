@@ -4,6 +4,7 @@
 pub mod check;
 pub mod compare;
 pub mod completions;
+pub mod evacuate;
 pub mod finalize;
 pub mod handover;
 pub mod help;

@@ -117,10 +117,15 @@ fn live(plan: &Plan, prepared: Preparation) -> LiveFacts {
         return LiveFacts::Unreadable(refusing.map(|finding| finding.message.clone()).collect());
     }
     let at = prepared.report.at.unwrap_or_else(Timestamp::now);
-    let started = prepared.started_event(plan, "", 1, None);
-    // The script of the document belongs to no run, so that it must not touch the tags of runs.
-    let script = started.map(|started| script(&plan.name, &started, MarkerMode::None, at));
-    LiveFacts::Read { at, report: Box::new(prepared.report), script: script.map_err(|why| why.error.to_string()) }
+    let script = if prepared.report.is_refused() {
+        // During a run, what is live is not what was there before the run.
+        Err("a run would be refused now, so that the live shares may not be those to go back to".to_owned())
+    } else {
+        let started = prepared.started_event(plan, "", 1, None).map_err(|why| why.error.to_string());
+        // The script of the document belongs to no run, so that it must not touch the tags of runs.
+        started.map(|started| script(&plan.name, &started, MarkerMode::None, at))
+    };
+    LiveFacts::Read { at, report: Box::new(prepared.report), script }
 }
 
 #[cfg(test)]

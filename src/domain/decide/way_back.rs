@@ -67,6 +67,10 @@ pub fn refuses_rollback(state: &State, observed: &Observed) -> bool {
 
 /// Returns why a route without a healthy target is not restored, and the command that restores it.
 pub fn no_target_text(state: &State) -> String {
+    if state.started.is_evacuation() {
+        let why = "no target group that would take the traffic has a healthy target";
+        return format!("{why}; to move it anyway: cutover rollback {} --force", state.run);
+    }
     format!("{NO_WAY_BACK}; to restore anyway: cutover rollback {} --force", state.run)
 }
 

@@ -4,6 +4,7 @@
 
 pub mod balancer_tag;
 pub mod contradiction;
+pub mod evacuation;
 pub mod from_names;
 pub mod from_tags;
 mod other_type;

@@ -3,6 +3,7 @@
 
 mod census;
 mod content;
+pub mod evacuation;
 mod owner;
 mod reading;
 mod route;

@@ -10,7 +10,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::error::ShareError;
-use self::error::{gcd, is_tolerable};
+pub(super) use self::error::gcd;
+use self::error::is_tolerable;
 use self::sized::Sides;
 use super::{ClusterName, Limits, Shares, Split};
 

@@ -44,7 +44,7 @@ impl Subscriber for SilentSubscriber {
 }
 
 /// Returns a run that has moved half of six routes' traffic, and that no process drives.
-async fn half_moved(spec: &str) -> TestRun {
+pub async fn half_moved(spec: &str) -> TestRun {
     half_moved_by("[{bind: {}}, {setWeight: 50}, {setWeight: 100}]", spec).await
 }
 
@@ -87,7 +87,7 @@ async fn roll_back(test_run: &TestRun, ports: Ports, take_over: bool) -> Ending 
 }
 
 /// Runs a rollback on another machine, with a new journal.
-async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Started) -> Ending {
+pub async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Started) -> Ending {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let balancer = test_run.lab.balancer.clone();
     let metrics = Arc::clone(&test_run.lab.metrics);
@@ -123,7 +123,7 @@ async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Started) 
     run.await.expect("the run should be acquired").drive().await.expect("the rollback should end")
 }
 
-async fn read_load_balancer(test_run: &TestRun) -> LoadBalancerReading {
+pub async fn read_load_balancer(test_run: &TestRun) -> LoadBalancerReading {
     let selector = &test_run.plan.workloads[0].routes[0].load_balancer;
     read_balancer::read_for_rollback(selector, &test_run.lab.balancer, &*test_run.lab.clock, true)
         .await

@@ -6,6 +6,7 @@
 mod compare;
 mod connections;
 mod emergency;
+mod evacuation;
 mod finalize;
 mod gates;
 mod hooks;

@@ -286,6 +286,19 @@ impl TestRun {
         self.test_store.records().clone()
     }
 
+    /// Asserts the share of each of these clusters on every route, in percent.
+    pub fn assert_shares_of(&self, shares: &[(&str, u32)]) {
+        let world = self.snapshot();
+        for route in &self.started().routes {
+            let live = RouteActions::of(&world.routes[route.id.id()]);
+            let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
+            for (cluster, wanted) in shares {
+                let share = live.share(&route.groups[*cluster], &managed);
+                assert!((share - f64::from(*wanted)).abs() < 0.5, "{} {cluster}: {live:?}", route.label);
+            }
+        }
+    }
+
     /// Asserts that every existing route has exactly these shares in percent, and is otherwise as before the run:
     /// shares of other groups, stickiness, other actions. Ignores the routes in `but`.
     pub fn assert_shares(&self, to: u32, but: &[&str]) {

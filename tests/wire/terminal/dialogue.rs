@@ -299,6 +299,37 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
     assert_eq!(stage.lab.stop(), Some(0));
 }
 
+/// An evacuation without a plan asks once, is a run, and is undone by a rollback of that run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evacuated_cluster_gets_its_share_back() {
+    let stage = Stage::new().await;
+    stage.set(Remains::Nothing).await;
+    let state = stage.lab.folder().join("evacuation");
+    let evacuate = ["evacuate", "--load-balancer", "alpha-webapp", "--away-from", "*-b"];
+    let words = |output: &str| output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (code, output) = stage.command(&evacuate, &state, Answerer::Types("n\n"));
+    assert_eq!((code, stage.lab.shares()), (2, vec![5.0; 6]), "{output}");
+    let question = "Move 6 routes of alpha-webapp from alpha-webapp-b (5 % → 0 %) to alpha-webapp-a (95 % → 100 %)?";
+    assert!(words(&output).contains(question), "{output}");
+    assert!(words(&output).contains("alpha-webapp-a takes 95 % → 100 %: it has "), "{output}");
+    let (code, output) = stage.command(&[&evacuate[..], &["--yes"]].concat(), &state, Answerer::Script);
+    assert_eq!((code, stage.lab.shares()), (0, vec![0.0; 6]), "{output}");
+    let runs = std::fs::read_dir(state.join("runs")).expect("the folder should be readable");
+    let runs: Vec<_> = runs
+        .filter_map(|run| run.ok()?.file_name().into_string().ok())
+        .filter(|run| run.starts_with("evacuate-"))
+        .collect();
+    let [run] = runs.as_slice() else { panic!("{runs:?}") };
+    let (code, output) = stage.command(&["rollback", run, "--yes"], &state, Answerer::Script);
+    assert_eq!((code, stage.lab.shares()), (0, vec![5.0; 6]), "{output}");
+    // Typed again, there is something to move again; typed twice, there is nothing to do.
+    for _ in 0..2 {
+        let (code, output) = stage.command(&[&evacuate[..], &["--yes"]].concat(), &state, Answerer::Script);
+        assert_eq!((code, stage.lab.shares()), (0, vec![0.0; 6]), "{output}");
+    }
+    assert_eq!(stage.lab.stop(), Some(0));
+}
+
 /// Swapped groups are an easy mistake at night: neither `y` nor `--yes` alone confirms them, and the tags with the
 /// weights before the run stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

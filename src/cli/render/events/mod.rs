@@ -4,6 +4,7 @@
 mod batch;
 mod comparison;
 mod drift;
+mod ending;
 mod freeze;
 mod line;
 
@@ -13,17 +14,17 @@ use super::style::{Style, Tone};
 use crate::app::names::{Names, shares};
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
-use crate::domain::emergency::NAMED_GROUPS;
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{
-    ClientMeasurement, DriftPolicy, Event, IgnoredHours, MeasuredTime, Ramp, Record, ResumeMode, RouteStart,
-    RunOutcome, Started, Wait, WaitReason,
+    ClientMeasurement, DriftPolicy, Event, IgnoredHours, MeasuredTime, Ramp, Record, ResumeMode, RouteStart, Started,
+    Wait, WaitReason,
 };
 use crate::domain::run::hook::HookResult;
 use crate::domain::traffic::RouteId;
 use batch::WriteSummary;
 use drift::DriftSummary;
+use ending::{finished, rollback};
 use jiff::{SignedDuration, Timestamp};
 use line::EventText;
 
@@ -238,7 +239,8 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Health { groups } => health(groups, names),
         Event::Notice { message, .. } => EventText::new(Tone::Warn, "!", message),
         Event::Finished { outcome, remarks, unresolved: left, accepted, notes } => {
-            finished(*outcome, &[remarks.as_slice(), notes].concat(), left, accepted)
+            let remarks = [remarks.as_slice(), notes].concat();
+            finished(*outcome, &remarks, left, accepted, names.is_evacuation())
         }
         Event::WeightsTagged { missing, .. } if missing.is_empty() => return None,
         Event::WeightsTagged { missing, .. } => EventText::new(Tone::Warn, "!", untagged(missing)),
@@ -366,44 +368,6 @@ fn conditions_changed(route: &RouteId, before: &str, after: &str, run: &str, nam
          to accept this: cutover resume {run} --keep-live"
     );
     EventText::new(Tone::Bad, "✗", text)
-}
-
-fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> String {
-    let target = match to_step {
-        Some(step) => format!("to the shares of step {step}"),
-        None if cause == NAMED_GROUPS => "to the groups that the command line names".to_owned(),
-        None => "to the original shares".to_owned(),
-    };
-    let force = if force { ", even if the way back is not healthy" } else { "" };
-    format!("rolling back {target}{force}, by {by}: {cause}")
-}
-
-fn finished(outcome: RunOutcome, remarks: &[String], left: &[String], accepted: &[String]) -> EventText {
-    let (tone, mark, outcome_text) = match outcome {
-        RunOutcome::Completed if !left.is_empty() => {
-            (Tone::Bad, "✗", "finished, but a person must act: these routes are NOT as planned")
-        }
-        _ if !left.is_empty() => (
-            Tone::Bad,
-            "✗",
-            "finished, but a person must act: these routes are NOT restored; \
-             every other route is restored and was read back",
-        ),
-        RunOutcome::Completed => (Tone::Good, "✓", "completed: every step done"),
-        RunOutcome::RolledBack => (Tone::Warn, "↩", "rolled back: the original shares are restored"),
-        RunOutcome::Aborted => (Tone::Warn, "↩", "rolled back on request: the shares are restored"),
-    };
-    let read_back = match (left.is_empty(), accepted.is_empty()) {
-        (false, _) => "",
-        (true, true) => ", every route read back",
-        (true, false) => ", every route read back except what an operator accepted",
-    };
-    let lines = left.iter().chain(accepted).chain(remarks).map(String::as_str);
-    EventText::new(
-        tone,
-        mark,
-        std::iter::once(&*format!("{outcome_text}{read_back}")).chain(lines).collect::<Vec<_>>().join("\n"),
-    )
 }
 
 fn measured(m: &ClientMeasurement) -> EventText {

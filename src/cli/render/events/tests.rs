@@ -3,6 +3,7 @@ use crate::cli::render::fixture::{
     at, drifted, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights,
 };
 use crate::domain::fixture::{forward, group_arn};
+use crate::domain::run::event::RunOutcome;
 use crate::domain::run::event::{FreezeReason, IgnoredHours, StepType, StopReason, WaitReason, WriteResult};
 use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::run::hook::{HookId, HookPoint};

@@ -14,7 +14,7 @@ use crate::domain::run::event::Ramp;
 const DEFAULT_STAGE_INTERVAL: Duration = Duration::from_mins(2);
 
 /// The arguments of `cutover rollback`.
-#[derive(Debug, Clone, PartialEq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(after_help = help_text("Examples:
   cutover rollback                               the only unfinished run
   cutover rollback --load-balancer alpha-webapp  no run, no plan: from its tags

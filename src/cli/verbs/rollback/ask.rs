@@ -19,6 +19,8 @@ pub struct RollbackPreview<'a> {
     pub remarks: Vec<String>,
     /// Whether the rollback ends a run that this machine knows.
     pub ends_run: bool,
+    /// Whether the traffic leaves a cluster, and does not return.
+    pub leaves: bool,
     /// The marker of another owner, whose process may still run.
     pub other: Option<&'a str>,
     /// The weights in the tags of a run that say the opposite.
@@ -36,7 +38,8 @@ impl RollbackPreview<'_> {
 
     /// Returns the question. It names the direction, with the shares before and after the rollback.
     fn question(&self) -> String {
-        let what = match (self.moves.back(), &self.detaches) {
+        let moves = if self.leaves { self.moves.forward() } else { self.moves.back() };
+        let what = match (moves, &self.detaches) {
             (Some(moves), Some(detached)) => format!("{moves}, and detach {detached}"),
             (Some(moves), None) => moves,
             (None, Some(detached)) => format!("Detach {detached} (no other change)"),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::args::Rollback;
 use super::ask::{RollbackPreview, ask};
+use super::evacuation;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::names::{Names, balancer};
@@ -33,6 +34,9 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     let state = found.state()?;
     if state.retirement.is_some() {
         return Err(retired_failure(&found));
+    }
+    if state.finished.is_some() && state.started.is_evacuation() {
+        return Box::pin(evacuation::give_back(global, args, store, &found, &state)).await;
     }
     let holder = store.lock_owner(&found.run.id).await.filter(|_| !args.take_over);
     // With `--yes` there is no question, so the preview need not be read first.
@@ -160,6 +164,7 @@ fn build_preview<'a>(
             .collect(),
         detaches: None,
         ends_run: true,
+        leaves: false,
         other: live.other.as_deref(),
         against: None,
     }

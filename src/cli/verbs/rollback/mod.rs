@@ -3,6 +3,7 @@
 
 mod args;
 mod ask;
+mod evacuation;
 mod fix;
 mod haproxy;
 mod journal;
@@ -12,6 +13,7 @@ mod waves;
 mod without_journal;
 
 pub use self::args::Rollback;
+pub use self::evacuation::evacuate;
 use self::source::RollbackSource;
 use crate::app::exit::{Exit, Failure};
 use crate::cli::args::Global;

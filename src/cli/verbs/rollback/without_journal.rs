@@ -22,6 +22,7 @@ use crate::cli::args::Global;
 use crate::cli::moves::{Moves, RouteMove};
 use crate::cli::term;
 use crate::domain::emergency::contradiction::{self, Contradiction};
+use crate::domain::emergency::evacuation::capacity;
 use crate::domain::emergency::{
     EmergencyError, LoadBalancerReading, NAMED_GROUPS, PreparedRollback, balancer_tag, from_names, from_tags, route_tag,
 };
@@ -117,7 +118,7 @@ pub async fn by_groups(
 }
 
 /// Returns the AWS configuration for the region of a load balancer, or a failure if the region is unknown.
-async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
+pub(super) async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
     if let Selector::Arn(id) = selector
         && is_haproxy(id)
     {
@@ -139,7 +140,7 @@ async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
 }
 
 /// Returns the markers on the load balancers.
-fn markers_of(readings: &[LoadBalancerReading]) -> Vec<String> {
+pub(super) fn markers_of(readings: &[LoadBalancerReading]) -> Vec<String> {
     readings.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
 }
 
@@ -154,7 +155,7 @@ fn runs_of(readings: &[LoadBalancerReading]) -> Vec<String> {
     runs
 }
 
-fn load_balancer_names(readings: &[LoadBalancerReading]) -> String {
+pub(super) fn load_balancer_names(readings: &[LoadBalancerReading]) -> String {
     let names: Vec<_> = readings.iter().map(|s| s.load_balancer.name.as_str()).collect();
     match names.as_slice() {
         [first, second, _, _, ..] => format!("{first}, {second} and {} more", names.len() - 2),
@@ -189,13 +190,13 @@ fn no_source(otherwise: Option<Failure>, error: EmergencyError, readings: &[Load
 }
 
 /// Returns the failure for a load balancer that is not an Application Load Balancer; `None` for another error.
-fn other_type(error: &EmergencyError) -> Option<Failure> {
+pub(super) fn other_type(error: &EmergencyError) -> Option<Failure> {
     let EmergencyError::OtherType { instead, .. } = error else { return None };
     let failure = Failure::new(Exit::Refused, error.clone()).next("nothing was written");
     Some(instead.iter().cloned().fold(failure, Failure::next))
 }
 
-async fn read_failure(config: &SdkConfig, error: BalancerReadError) -> Failure {
+pub(super) async fn read_failure(config: &SdkConfig, error: BalancerReadError) -> Failure {
     match error {
         BalancerReadError::NotOne { ref selector, .. } => {
             let names = existing_names(config, selector).await;
@@ -213,18 +214,18 @@ async fn read_failure(config: &SdkConfig, error: BalancerReadError) -> Failure {
 /// A rollback that the operator has not confirmed yet.
 pub(super) struct ProposedRollback {
     /// The load balancers.
-    pub(super) balancer: LoadBalancerApi,
+    pub balancer: LoadBalancerApi,
     /// The configuration to search other load balancers of the same run; `None` outside of AWS.
-    pub(super) aws: Option<SdkConfig>,
-    pub(super) way: PreparedRollback,
-    pub(super) readings: Vec<LoadBalancerReading>,
-    pub(super) store: Option<Arc<dyn Store>>,
+    pub aws: Option<SdkConfig>,
+    pub way: PreparedRollback,
+    pub readings: Vec<LoadBalancerReading>,
+    pub store: Option<Arc<dyn Store>>,
     /// Values of the markers of other runs.
-    pub(super) markers: Vec<String>,
+    pub markers: Vec<String>,
     /// The tags of a run that say the opposite.
-    pub(super) against: Option<Contradiction>,
+    pub against: Option<Contradiction>,
     /// Whether none of these runs has a process that drives it.
-    pub(super) owners_have_ended: bool,
+    pub owners_have_ended: bool,
 }
 
 impl ProposedRollback {
@@ -248,9 +249,11 @@ impl ProposedRollback {
                 format!("way back: the health of {} is unknown", g.name)
             }
         });
+        let way_back: Vec<_> =
+            if started.is_evacuation() { capacity(&self.readings, started) } else { way_back.collect() };
         let stays = unknown.iter().map(|route| format!("not changed: {route}"));
         let mut lines: Vec<_> =
-            way_back.chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect();
+            way_back.into_iter().chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect();
         // Many instances of HAProxy have the same servers.
         lines.dedup();
         lines
@@ -294,6 +297,7 @@ pub(super) async fn propose(
         remarks: rollback.remarks(&unknown),
         detaches: None,
         ends_run: false,
+        leaves: rollback.way.started.is_evacuation(),
         other: other.as_deref(),
         against: rollback.against.as_ref(),
     };

@@ -19,7 +19,7 @@ use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split};
 
-pub use start::{BindingStart, GroupStart, NotMoved, RouteStart, Started, WaveStart};
+pub use start::{BindingStart, EVACUATION_PLAN, GroupStart, NotMoved, RouteStart, Started, WaveStart};
 pub use values::{
     BindResult, ClientMeasurement, ClusterMeasurement, DriftPolicy, FreezeReason, GateKind, IgnoredHours, MeasuredTime,
     OnTimeout, Ramp, RequestKind, ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write,

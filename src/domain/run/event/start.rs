@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::{ClusterName, ExternalOwner, Limits, RouteContent, RouteId, Shares, Split};
 
+/// The name of the plan of an evacuation, which has no text.
+pub const EVACUATION_PLAN: &str = "evacuate";
+
 /// The payload of [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,9 +69,15 @@ impl Started {
         self.wave.iter_mut().for_each(|wave| migration.clone_into(&mut wave.migration));
     }
 
-    /// Whether the run is a rollback that was started without a journal, and so without a plan.
+    /// Whether the run is a rollback that was started without a journal, or an evacuation, and so without a plan.
     pub fn has_no_plan(&self) -> bool {
-        self.text.is_empty() && self.plan == "rollback"
+        self.text.is_empty() && (self.plan == "rollback" || self.is_evacuation())
+    }
+
+    /// Whether the run moves the traffic of a cluster to the other clusters. `content` of a route is then the content
+    /// without the cluster, and `content_at_start` the content before.
+    pub fn is_evacuation(&self) -> bool {
+        self.text.is_empty() && self.plan == EVACUATION_PLAN
     }
 }
 

@@ -58,6 +58,6 @@ pub(super) fn is_tolerable(distance: u64, share: u32, total: u64) -> bool {
 }
 
 /// Returns the greatest common divisor.
-pub(super) fn gcd(a: u64, b: u64) -> u64 {
+pub(in crate::domain::traffic) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }

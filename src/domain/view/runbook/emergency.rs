@@ -71,6 +71,11 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
                  traffic of these routes to `{from}`."
             ),
         );
+        put(out, "\nOne cluster is failing: its share goes to the others at once.\n\n```sh");
+        for cluster in &plan.clusters {
+            put(out, &format!("cutover evacuate {} {}", cluster.name, input.file));
+        }
+        put(out, "```");
     }
     if input.has(BalancerKind::Haproxy) {
         put(
