@@ -63,7 +63,9 @@ impl World {
             let names = write.weights.keys().cloned().collect::<Vec<_>>();
             return Err(format!("the backend has no servers of {}", list(&names)));
         }
-        changed.into_iter().for_each(|(group, weight)| self.foreign_weights(balancer, group, weight));
+        for (group, weight) in changed {
+            self.foreign_weights(balancer, group, weight);
+        }
         Ok(())
     }
 

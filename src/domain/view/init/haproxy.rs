@@ -39,10 +39,11 @@ pub fn plan_text(request: &HaproxyRequest, read: &[LiveRoute]) -> Result<String,
     let Some(first) = backends.first() else { return Err("no instance of HAProxy was named".to_owned()) };
     let instances: Vec<_> = backends.iter().map(|backend| format!("\"{}\"", backend.address)).collect();
     let (a, b) = clusters(from, to);
-    let steps: String = STEPS
+    let steps: Vec<String> = STEPS
         .iter()
         .map(|(share, bake)| format!("      - setWeight: {share}\n      - pause: {{duration: {bake}}}\n"))
         .collect();
+    let steps = steps.concat();
     let backend = &first.name;
     let name = name.clone().unwrap_or_else(|| label(backend, "haproxy"));
     Ok(format!(

@@ -55,7 +55,9 @@ impl World {
         for balancer in 0..self.balancers.len() {
             let own: Vec<&RouteEntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
             if self.balancers[balancer].haproxy.is_some() {
-                own.iter().for_each(|entry| self.add_haproxy_route(settings, entry));
+                for entry in &own {
+                    self.add_haproxy_route(settings, entry);
+                }
                 continue;
             }
             let name = self.balancers[balancer].name.clone();
