@@ -104,8 +104,8 @@ fn waves_question(waves: &[WaveStart]) -> String {
         Some(run) => format!("{} (again: {run} was rolled back)", wave.name),
         None => wave.name.clone(),
     };
-    let then = later.iter().map(|wave| format!(", then {}", begin(wave))).collect::<String>();
-    format!("Wave {}{then}. {}", begin(first), start_question(&first.preparation.report))
+    let names = [first].into_iter().chain(later).map(begin).collect::<Vec<_>>().join(", then ");
+    format!("Wave {names}. {}", start_question(&first.preparation.report))
 }
 
 /// Returns the question of `run`: where it moves traffic, from which cluster to which, the first share, and what else

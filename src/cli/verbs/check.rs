@@ -142,7 +142,7 @@ pub async fn dry_run(
     waves::check_name(&plan, wave)?;
     if !plan.waves.is_empty() && wave.is_none() {
         waves::check_one_wave(&plan, &[("--from-step", from_step.is_some()), ("--until", until.is_some())])?;
-        return check_waves(global, &plan, verbose).await;
+        return Box::pin(check_waves(global, &plan, verbose)).await;
     }
     let plan = wave.and_then(|wave| plan.narrowed(wave)).unwrap_or(plan);
     let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);

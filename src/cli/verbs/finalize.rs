@@ -88,14 +88,16 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let worst = candidates.iter().map(|candidate| worst_status(&candidate.items)).max();
     let worst = worst.ok_or_else(|| Failure::new(Exit::Refused, "the old cluster of every wave is already retired"))?;
     if !args.detach {
-        candidates.iter().for_each(|candidate| show(global, &candidate.found, &candidate.items));
+        for candidate in &candidates {
+            show(global, &candidate.found, &candidate.items);
+        }
         return Ok(exit(worst));
     }
     for Candidate { found, items, .. } in &candidates {
         term::print_error(&text(found, items, true, &term::style_err(global.color)));
     }
-    let judged = candidates.iter().filter(|candidate| !candidate.retirement_started());
-    if let Some(refusal) = judged.filter_map(|candidate| refusal(&candidate.items, args.force)).next() {
+    let mut judged = candidates.iter().filter(|candidate| !candidate.retirement_started());
+    if let Some(refusal) = judged.find_map(|candidate| refusal(&candidate.items, args.force)) {
         return Err(refusal);
     }
     if !args.yes && !term::confirm(&question(args, &candidates)).map_err(|e| Failure::new(Exit::Usage, e))? {

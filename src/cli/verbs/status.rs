@@ -50,7 +50,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     if !args.watch {
-        let (shown, _) = read_status(global, args, args.target.as_deref(), &style).await?;
+        let (shown, _) = Box::pin(read_status(global, args, args.target.as_deref(), &style)).await?;
         let _ = term::print(shown.trim_end());
         return Ok(Exit::Done);
     }
@@ -70,7 +70,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     };
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     loop {
-        let is_final = match read_status(global, args, target.as_deref(), &style).await {
+        let is_final = match Box::pin(read_status(global, args, target.as_deref(), &style)).await {
             Ok((shown, is_final)) => {
                 show(global, &shown);
                 is_final
@@ -104,7 +104,7 @@ async fn read_status(
             let shown = status_of_load_balancer(global, load_balancer, style).await?;
             Ok((if is_redrawn(global, args) { cropped(&shown, term::screen()) } else { shown }, false))
         }
-        None => status_of_run(global, args, target, style).await,
+        None => Box::pin(status_of_run(global, args, target, style)).await,
     }
 }
 

@@ -185,11 +185,13 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         leave_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
     };
     let work = steer::resume(global, Arc::clone(&store), &found, mode, args.ignore_hours.clone(), options);
-    let (exit, rolled_back) = guard_while(global, &store, &found.plan, work).await?;
+    let (exit, rolled_back) = Box::pin(guard_while(global, &store, &found.plan, work)).await?;
     let exit = exit_after(global, exit?, &rolled_back);
     if found.run.wave.is_some() {
         let (_, text) = waves::after_wave(&*store, &found.plan, exit).await?;
-        text.iter().for_each(|text| term::print_error(text));
+        if let Some(text) = text {
+            term::print_error(&text);
+        }
     }
     Ok(exit)
 }

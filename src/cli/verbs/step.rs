@@ -72,7 +72,7 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     let file = find::plan_file(&args.plan, color)?;
     let store = state_store::open_for_plan(&global.state_options(), &file).await?;
     if !file.waves.is_empty() {
-        return step_of_waves(global, args, &file, store).await;
+        return Box::pin(step_of_waves(global, args, &file, store)).await;
     }
     waves::check_name(&file, args.wave.as_deref())?;
     match due::due(&*store, &file).await? {
@@ -105,12 +105,12 @@ async fn step_of_waves(global: &Global, args: &Step, file: &Plan, store: Arc<dyn
             let WaveToBegin { plan, migration, .. } = *wave;
             let plan = Plan { folder, ..plan };
             let work = start(global, args, &plan, Arc::clone(&store), (&runs.known, migration));
-            let (exit, rolled_back) = guard_while(global, &store, file, work).await?;
+            let (exit, rolled_back) = Box::pin(guard_while(global, &store, file, work)).await?;
             exit_after(global, exit?, &rolled_back)
         }
         WaveDue::Continue(found) => {
             let work = continue_run(global, args, &found, Arc::clone(&store));
-            let (exit, rolled_back) = guard_while(global, &store, file, work).await?;
+            let (exit, rolled_back) = Box::pin(guard_while(global, &store, file, work)).await?;
             exit_after(global, exit?, &rolled_back)
         }
         WaveDue::Nothing(text, exit) => {
@@ -119,7 +119,9 @@ async fn step_of_waves(global: &Global, args: &Step, file: &Plan, store: Arc<dyn
         }
     };
     let (exit, text) = waves::after_wave(&*store, file, exit).await?;
-    text.iter().for_each(|text| term::print_error(text));
+    if let Some(text) = text {
+        term::print_error(&text);
+    }
     Ok(exit)
 }
 

@@ -59,7 +59,9 @@ pub fn without(
     };
     if has_others {
         let common = weights.values().fold(0, |all, weight| gcd(all, *weight)).max(1);
-        weights.values_mut().for_each(|weight| *weight /= common);
+        for weight in weights.values_mut() {
+            *weight /= common;
+        }
     }
     let most = weights.values().copied().max().unwrap_or(0);
     if most > u64::from(limits.max_weight) {

@@ -281,7 +281,9 @@ impl World {
         let address = process.address.clone();
         for group in &mut self.groups {
             if Group::parse(&group.arn).is_some_and(|own| own.backend.address == address) {
-                group.servers.iter_mut().for_each(|server| server.weight = server.configured);
+                for server in &mut group.servers {
+                    server.weight = server.configured;
+                }
             }
         }
         for frontend in self.balancers.iter_mut().filter_map(|balancer| balancer.haproxy.as_mut()) {

@@ -62,7 +62,7 @@ async fn compared(change: Change) -> (Vec<Code>, BTreeSet<String>) {
 
 #[tokio::test(start_paused = true)]
 async fn equal_clusters_of_a_lab_have_no_finding_and_the_calls_are_those_of_the_policy() {
-    let (codes, calls) = compared(|_, _| {}).await;
+    let (codes, calls) = Box::pin(compared(|_, _| {})).await;
     assert_eq!(codes, []);
     assert_eq!(calls, ACTIONS.map(str::to_owned).into());
 }
@@ -77,6 +77,6 @@ async fn each_difference_in_aws_has_its_finding() {
         (Code::CUT112, |old, _| old.deprecations[0].agent = Some("flux/v2".to_owned())),
     ];
     for (code, change) in differences {
-        assert_eq!(compared(change).await.0, [code]);
+        assert_eq!(Box::pin(compared(change)).await.0, [code]);
     }
 }

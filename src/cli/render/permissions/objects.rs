@@ -77,7 +77,7 @@ pub(super) struct Rule {
 /// Returns the rules by namespace, those of the whole cluster first. Resources of a group with the same verbs share a
 /// rule.
 pub(super) fn roles(grants: &BTreeSet<Grant>) -> BTreeMap<Option<String>, Vec<Rule>> {
-    let mut verbs: BTreeMap<(&Option<String>, &str, &Option<String>, &str), BTreeSet<String>> = BTreeMap::new();
+    let mut verbs: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for grant in grants {
         let resource = (&grant.namespace, grant.group.as_str(), &grant.name, grant.resource.as_str());
         verbs.entry(resource).or_default().insert(grant.verb.clone());

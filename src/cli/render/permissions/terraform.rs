@@ -11,7 +11,9 @@ pub fn terraform(permissions: &Permissions, plan: &str, group: &str) -> String {
     let mut out = String::new();
     if !permissions.aws.is_empty() {
         put(&mut out, "data \"aws_iam_policy_document\" \"cutover\" {");
-        permissions.aws.iter().for_each(|one| statement(one, &mut out));
+        for one in &permissions.aws {
+            statement(one, &mut out);
+        }
         put(&mut out, "}\n");
         put(&mut out, "resource \"aws_iam_policy\" \"cutover\" {");
         put(&mut out, &format!("  name   = {}", text(&format!("cutover-{plan}"))));
@@ -74,7 +76,9 @@ fn cluster(cluster: &ClusterGrants, group: &str, out: &mut String) {
         };
         put(out, &format!("resource \"kubernetes_{kind}_v1\" \"{label}\" {{"));
         metadata(out);
-        rules.iter().for_each(|one| rule(one, out));
+        for one in rules {
+            rule(&one, out);
+        }
         put(out, "}\n");
         put(out, &format!("resource \"kubernetes_{kind}_binding_v1\" \"{label}\" {{"));
         metadata(out);

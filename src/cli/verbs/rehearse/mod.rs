@@ -111,7 +111,7 @@ pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     let built = if args.virtual_time {
         RehearsalLab::virtual_time(plan.clone(), &scenario, args.seed, options).await
     } else {
-        RehearsalLab::live(plan.clone(), &scenario, args.seed, options).await
+        Box::pin(RehearsalLab::live(plan.clone(), &scenario, args.seed, options)).await
     };
     let mut lab = built.map_err(|e| Failure::new(Exit::Usage, e))?;
     let result = rehearse_runs(global, &plan, &mut lab, args).await;

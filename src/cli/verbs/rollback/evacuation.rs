@@ -66,7 +66,7 @@ pub async fn evacuate(
         against: None,
         owners_have_ended: false,
     };
-    propose(global, args, rollback, source, format!("{EVACUATION}{name}")).await
+    Box::pin(propose(global, args, rollback, source, format!("{EVACUATION}{name}"))).await
 }
 
 /// Gives the share of an evacuated cluster back, after a finished evacuation.
@@ -106,7 +106,7 @@ pub async fn give_back(
         against: None,
         owners_have_ended: false,
     };
-    propose(global, args, rollback, source, cause).await
+    Box::pin(propose(global, args, rollback, source, cause)).await
 }
 
 /// Returns why groups that get more traffic are not fit for it, one line each: their health is unknown, or fewer

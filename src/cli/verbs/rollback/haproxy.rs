@@ -74,7 +74,7 @@ pub async fn by_servers(global: &Global, args: &Rollback, store: Option<Arc<dyn 
         against: None,
         owners_have_ended: false,
     };
-    propose(global, args, rollback, source, NAMED_GROUPS.to_owned()).await
+    Box::pin(propose(global, args, rollback, source, NAMED_GROUPS.to_owned())).await
 }
 
 /// Returns the backend, or the map, of each instance.

@@ -150,7 +150,7 @@ async fn roll_back_all(
         {
             let (summary, store) = (run.run.clone(), Arc::clone(store));
             held.push(summary.clone());
-            running.push(Box::pin(async move { (summary, journal::run(global, args, store, run).await) }));
+            running.push(Box::pin(async move { (summary, Box::pin(journal::run(global, args, store, run)).await) }));
         }
         let patience = tokio::time::sleep(PATIENCE);
         tokio::select! {

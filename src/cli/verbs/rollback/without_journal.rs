@@ -70,7 +70,7 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Res
         against: None,
         owners_have_ended: false,
     };
-    propose(global, args, rollback, source, cause).await
+    Box::pin(propose(global, args, rollback, source, cause)).await
 }
 
 /// Rolls back to the target groups that the command line names.
@@ -114,7 +114,7 @@ pub async fn by_groups(
         against,
         owners_have_ended: false,
     };
-    propose(global, args, rollback, source, NAMED_GROUPS.to_owned()).await
+    Box::pin(propose(global, args, rollback, source, NAMED_GROUPS.to_owned())).await
 }
 
 /// Returns the AWS configuration for the region of a load balancer, or a failure if the region is unknown.
@@ -252,8 +252,11 @@ impl ProposedRollback {
         let way_back: Vec<_> =
             if started.is_evacuation() { capacity(&self.readings, started) } else { way_back.collect() };
         let stays = unknown.iter().map(|route| format!("not changed: {route}"));
-        let mut lines: Vec<_> =
-            way_back.into_iter().chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect();
+        let mut lines: Vec<_> = way_back
+            .into_iter()
+            .chain(stays)
+            .chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned()))
+            .collect();
         // Many instances of HAProxy have the same servers.
         lines.dedup();
         lines

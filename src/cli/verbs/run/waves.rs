@@ -51,7 +51,7 @@ pub async fn run(
         };
         term::print_error(&format!("wave {} ({number} of {})", wave.name(), confirmed.len()));
         let begun = begin(global, args, &wave, ports, &preparation, &runs);
-        let (exit, rolled_back) = guard_while(global, &store, plan, begun).await?;
+        let (exit, rolled_back) = Box::pin(guard_while(global, &store, plan, begun)).await?;
         let exit = exit_after(global, exit?, &rolled_back);
         if exit != Exit::Done {
             return Ok(exit);

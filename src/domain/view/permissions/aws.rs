@@ -36,9 +36,9 @@ pub(super) fn statements(
     let needs = Needs { plan, purposes, load_balancers };
     let all = [
         needs.reads(),
-        needs.clusters(),
+        Some(needs.clusters()),
         needs.list_clusters(),
-        needs.metrics(),
+        Some(needs.metrics()),
         needs.write("WriteDefaultActions", "elasticloadbalancing:ModifyListener", "listener"),
         needs.write("WriteRules", "elasticloadbalancing:ModifyRule", "listener-rule"),
         needs.tags(),
@@ -109,10 +109,10 @@ impl Needs<'_> {
         })
     }
 
-    fn clusters(&self) -> Option<Statement> {
+    fn clusters(&self) -> Statement {
         let resources = self.eks_clusters().into_iter().map(|name| self.arn("eks", &format!("cluster/{name}")));
         let actions = ["eks:DescribeCluster"].into();
-        Some(Statement { sid: "DescribeClusters", actions, resources: resources.collect(), condition: None })
+        Statement { sid: "DescribeClusters", actions, resources: resources.collect(), condition: None }
     }
 
     /// Returns the statement for the message about an EKS name that does not exist.
@@ -123,7 +123,7 @@ impl Needs<'_> {
         Some(self.everywhere("ListClusters", ["eks:ListClusters"].into()))
     }
 
-    fn metrics(&self) -> Option<Statement> {
+    fn metrics(&self) -> Statement {
         let mut actions = BTreeSet::new();
         let gates = self.plan.strategy.metrics.iter().filter(|_| self.is_for(Purpose::Check));
         for gate in gates {
@@ -136,7 +136,7 @@ impl Needs<'_> {
         if self.is_for(Purpose::Finalize) && self.entries().next().is_some() {
             actions.insert("cloudwatch:GetMetricData");
         }
-        Some(self.everywhere("ReadMetrics", actions))
+        self.everywhere("ReadMetrics", actions)
     }
 
     /// Returns the statement of a write of routes; without resources if the plan moves no route of this kind.

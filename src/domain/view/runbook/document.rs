@@ -67,7 +67,9 @@ fn live(input: &RunbookInput<'_>, out: &mut String) {
         LiveFacts::Offline => put(out, "Not read. Without `--offline`, this section has the routes and their shares."),
         LiveFacts::Unreadable(reasons) => {
             put(out, "AWS could not be read, so nothing here is compared with what is live:\n");
-            reasons.iter().for_each(|reason| put(out, &format!("- {}", reason.replace('\n', " "))));
+            for reason in reasons {
+                put(out, &format!("- {}", reason.replace('\n', " ")));
+            }
         }
         LiveFacts::Read { report, .. } => routes(report, out),
     }
@@ -90,7 +92,9 @@ fn routes(report: &CheckReport, out: &mut String) {
     let errors: Vec<_> = errors.map(|finding| format!("- **{}** {}", finding.code.name(), finding.message)).collect();
     if !errors.is_empty() {
         put(out, "\n**A run would be refused now:**\n");
-        errors.iter().for_each(|line| put(out, &line.replace('\n', " ")));
+        for line in errors {
+            put(out, &line.replace('\n', " "));
+        }
     }
     let warnings = report.count(Severity::Warning);
     if warnings > 0 {

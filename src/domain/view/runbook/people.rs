@@ -124,5 +124,7 @@ pub(super) fn contacts(input: &RunbookInput<'_>, out: &mut String) {
     roles.extend(input.plan.workloads.iter().map(|workload| format!("knows {}", workload.name)));
     roles.extend([format!("on call for cluster {}", strategy.from), format!("on call for cluster {}", strategy.to)]);
     roles.push("load balancers and AWS account".to_owned());
-    roles.iter().for_each(|role| row(out, &[role, BLANK, BLANK]));
+    for role in roles {
+        row(out, &[&role, BLANK, BLANK]);
+    }
 }

@@ -88,7 +88,9 @@ pub(super) fn commands(input: &RunbookInput<'_>, out: &mut String) {
         return;
     }
     put(out, "## Commands and notifications of the plan\n");
-    lines.iter().for_each(|line| put(out, &format!("- {line}")));
+    for line in lines {
+        put(out, &format!("- {line}"));
+    }
     put(out, "");
 }
 
@@ -173,7 +175,7 @@ pub(super) fn break_glass(input: &RunbookInput<'_>, out: &mut String) {
             put(out, "```\n\n</details>");
         }
         LiveFacts::Read { script: Err(why), .. } => {
-            put(out, &format!("\nIt cannot be written before the start: {why}."))
+            put(out, &format!("\nIt cannot be written before the start: {why}."));
         }
         LiveFacts::Offline | LiveFacts::Unreadable(_) => {
             put(out, "\nIts content is not here, because this document was written without AWS.");

@@ -54,7 +54,9 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
     let hours = in_words(plan);
     if !hours.is_empty() {
         put(out, "\nHours of the plan:\n");
-        hours.iter().for_each(|line| put(out, &format!("- {line}")));
+        for line in hours {
+            put(out, &format!("- {line}"));
+        }
         if input.start.is_none() {
             put(out, "\nThe times above do not contain waits for these hours. `cutover runbook PLAN --at TIME` does.");
         }
