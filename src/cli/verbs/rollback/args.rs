@@ -53,10 +53,10 @@ pub struct Rollback {
     /// Refused: use `--away-from` and `--back-to`
     #[arg(long, hide = true)]
     pub to: Option<String>,
-    /// Of a plan with waves, roll back only this wave; or --all waves
-    #[arg(long, value_name = "NAME", requires = "target", conflicts_with = "all")]
+    // Hidden, because the help must fit on a screen; a rollback without them names both, and the topic `waves` has them.
+    /// Of a plan with waves, roll back only this wave
+    #[arg(long, hide = true, value_name = "NAME", requires = "target", conflicts_with = "all")]
     pub wave: Option<String>,
-    // Hidden, because the help must fit on a screen; the line of `--wave` names it.
     /// Of a plan with waves, roll back all waves, the last one first
     #[arg(long, hide = true, requires = "target")]
     pub all: bool,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::input::{LiveFacts, RunbookInput, put};
 use crate::base::arn;
+use crate::base::haproxy::Group;
 use crate::base::text::shell_word;
 use crate::domain::elb::select::selector_text;
 use crate::domain::view::check::RouteLine;
@@ -27,8 +28,8 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
         StateLocation::Kubernetes { .. } => "on any machine that reaches the shared state",
     };
     put(out, &format!("# {place}:\n{}", input.command("rollback")));
-    let pairs = pairs(input);
-    if !pairs.is_empty() {
+    let (pairs, of_haproxy) = (pairs(input), haproxy_commands(input));
+    if !pairs.is_empty() || !of_haproxy.is_empty() {
         put(out, "# on any other machine, without plan and journal:");
     }
     let mut unnamed = false;
@@ -46,6 +47,9 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
                 shell_word(load_balancer)
             ),
         );
+    }
+    for command in of_haproxy {
+        put(out, &command);
     }
     put(out, "```\n");
     put(
@@ -77,13 +81,6 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
         }
         put(out, "```");
     }
-    if input.has(BalancerKind::Haproxy) {
-        put(
-            out,
-            "\nRoutes on HAProxy need the journal or the script: on the machine that started the run, type the first \
-             command, or run `break-glass.sh` (below).",
-        );
-    }
     put(
         out,
         "\nWithout this program: the script in the section \"Without this program\". More: `cutover help emergency`.",
@@ -106,6 +103,34 @@ fn pairs(input: &RunbookInput<'_>) -> Pairs {
         }
     }
     all
+}
+
+/// Returns the commands for HAProxy: one for each backend or map, with all of its instances.
+fn haproxy_commands(input: &RunbookInput<'_>) -> Vec<String> {
+    let from = &input.plan.strategy.from;
+    let mut instances: BTreeMap<[String; 3], Vec<String>> = BTreeMap::new();
+    for entry in input.entries() {
+        let group = |(cluster, selector): &(ClusterName, Selector)| match selector {
+            Selector::Arn(id) => Some((cluster == from, Group::parse(id)?)),
+            _ => None,
+        };
+        let (back, away): (Vec<_>, Vec<_>) =
+            entry.target_groups.iter().filter_map(group).partition(|(is_from, _)| *is_from);
+        let Some((_, back)) = back.first() else { continue };
+        let table = match back.backend.map_file() {
+            Some(file) => format!("--map {}", shell_word(&file)),
+            None => format!("--backend {}", shell_word(&back.backend.name)),
+        };
+        let back_to = vec![back.glob.as_str(); away.len()].join(",");
+        let away_from = away.iter().map(|(_, group)| group.glob.as_str()).collect::<Vec<_>>().join(",");
+        let of_table = instances.entry([table, shell_word(&back_to), shell_word(&away_from)]).or_default();
+        of_table.push(shell_word(&back.backend.address));
+    }
+    let command = |([table, back_to, away_from], addresses): ([String; 3], Vec<String>)| {
+        let addresses = addresses.join(" ");
+        format!("cutover rollback --haproxy {addresses} \\\n  {table} --back-to {back_to} --away-from {away_from}")
+    };
+    instances.into_iter().map(command).collect()
 }
 
 /// Returns the name of the load balancer and the names of the groups by cluster, of each route that is live in AWS; if
