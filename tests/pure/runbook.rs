@@ -2,6 +2,7 @@
 
 use cutover::domain::view::runbook::{LiveFacts, RunbookInput, markdown};
 use cutover::plan::lint;
+use cutover::plan::model::Plan;
 use jiff::Zoned;
 
 /// Returns the runbook of a plan, made from the plan alone.
@@ -9,7 +10,11 @@ fn runbook(file: &str, start: Option<&str>, live: LiveFacts) -> String {
     let bytes = std::fs::read(file).unwrap_or_else(|e| panic!("{file}: {e}"));
     let plan = lint(file, &bytes).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
     let start = start.map(|start| start.parse::<Zoned>().expect("the start should be a time"));
-    markdown(&RunbookInput { plan: &plan, file: file.to_owned(), start, live })
+    let of_run = |(number, run): (usize, &Plan)| {
+        let start = start.clone().filter(|_| number == 0);
+        markdown(&RunbookInput { plan: run, file: file.to_owned(), start, live: live.clone() })
+    };
+    plan.runs().iter().enumerate().map(of_run).collect::<Vec<_>>().join("\n---\n\n")
 }
 
 const START: &str = "2026-12-01T14:00:00+01:00[Europe/Berlin]";

@@ -12,7 +12,7 @@ use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::names::plan_argument;
 use crate::app::prepare::{Preparation, prepare};
-use crate::app::{connect, find};
+use crate::app::{connect, find, waves};
 use crate::cli::args::{Global, Output, help_text};
 use crate::cli::reading::shown;
 use crate::cli::term;
@@ -39,6 +39,9 @@ pub struct Runbook {
     /// Planned start: HH:MM (the next one), or a date with a time [default: times count from the start]
     #[arg(long, value_name = "TIME", value_parser = planned_start)]
     pub at: Option<PlannedStart>,
+    /// Only this wave of the plan [default: one document with all waves; --at is the start of the first one]
+    #[arg(long, value_name = "NAME")]
+    pub wave: Option<String>,
     /// Use the plan alone; do not read AWS and the clusters
     #[arg(long)]
     pub offline: bool,
@@ -85,15 +88,23 @@ pub async fn run(global: &Global, args: &Runbook) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let start = args.at.map(|at| at.after(&Zoned::now())).transpose();
     let start = start.map_err(|e| Failure::new(Exit::Usage, format!("--at: {e}")))?;
-    let live = if args.offline { LiveFacts::Offline } else { read(&plan).await };
-    if let LiveFacts::Unreadable(reasons) = &live {
-        let why = reasons.first().map_or("", String::as_str);
-        term::print_error(&format!(
-            "AWS could not be read, so the runbook is written from the plan alone: {why}\nto leave out this attempt: --offline"
-        ));
+    waves::check_name(&plan, args.wave.as_deref())?;
+    let of_wave = |run: &Plan| args.wave.as_deref().is_none_or(|wave| run.wave_name() == Some(wave));
+    let (mut texts, mut read) = (Vec::new(), true);
+    for (number, run) in plan.runs().into_iter().filter(of_wave).enumerate() {
+        let live = if args.offline { LiveFacts::Offline } else { self::read(&run).await };
+        if let LiveFacts::Unreadable(reasons) = &live {
+            let why = reasons.first().map_or("", String::as_str);
+            term::print_error(&format!(
+                "AWS could not be read, so the runbook is written from the plan alone: {why}\nto leave out this attempt: --offline"
+            ));
+        }
+        read &= matches!(live, LiveFacts::Read { .. });
+        // A later wave begins when the wave before it is done.
+        let start = start.clone().filter(|_| number == 0);
+        texts.push(markdown(&RunbookInput { plan: &run, file: plan_argument(&run), start, live }));
     }
-    let read = matches!(live, LiveFacts::Read { .. });
-    let text = markdown(&RunbookInput { plan: &plan, file: plan_argument(&plan), start: start.clone(), live });
+    let text = texts.join("\n---\n\n");
     let text = match global.output {
         Output::Json => json!({"plan": plan.name, "start": start, "live": read, "markdown": text}).to_string(),
         Output::Text | Output::Markdown => text,

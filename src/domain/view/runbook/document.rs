@@ -38,7 +38,7 @@ pub fn markdown(input: &RunbookInput<'_>) -> String {
 fn head(input: &RunbookInput<'_>, out: &mut String) {
     let plan = input.plan;
     let (from, to) = (&plan.strategy.from, &plan.strategy.to);
-    put(out, &format!("# Runbook: {}\n", plan.name));
+    put(out, &format!("# Runbook: {}\n", plan.title()));
     let balancers: BTreeSet<_> = input
         .entries()
         .map(|entry| match entry.kind {

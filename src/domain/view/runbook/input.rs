@@ -15,7 +15,7 @@ pub(super) const SHIFT: Duration = Duration::from_hours(8);
 /// Everything that a runbook is made from.
 #[derive(Debug, Clone)]
 pub struct RunbookInput<'a> {
-    /// The plan.
+    /// The plan, or the plan of one of its waves.
     pub plan: &'a Plan,
     /// The plan file as an argument of a command, such as `plans/gitops.yaml`.
     pub file: String,
@@ -59,10 +59,15 @@ impl RunbookInput<'_> {
             StateLocation::Local => String::new(),
             shared @ StateLocation::Kubernetes { .. } => format!(" --state {shared}"),
         };
-        match verb.split_once(' ') {
-            Some((verb, options)) => format!("cutover {verb} {name} {options}{state}"),
-            None => format!("cutover {verb} {name}{state}"),
-        }
+        let (verb, options) = verb.split_once(' ').map_or((verb, String::new()), |(verb, o)| (verb, format!(" {o}")));
+        // The other commands find the unfinished run; a rollback may be about finished waves, too.
+        let wave = if verb == "rollback" { self.wave_option() } else { String::new() };
+        format!("cutover {verb} {name}{wave}{options}{state}")
+    }
+
+    /// Returns the option that names the wave of this document; empty for a plan without waves.
+    pub(super) fn wave_option(&self) -> String {
+        self.plan.wave_name().map_or_else(String::new, |wave| format!(" --wave {wave}"))
     }
 
     /// Returns the entries of all workloads.

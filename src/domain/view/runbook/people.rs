@@ -79,10 +79,10 @@ pub(super) fn watching(input: &RunbookInput<'_>, out: &mut String) {
 
 /// Appends the list of what to do before the start.
 pub(super) fn preparation(input: &RunbookInput<'_>, out: &mut String) {
-    let (plan, file) = (input.plan, &input.file);
+    let (plan, file) = (input.plan, format!("{}{}", input.file, input.wave_option()));
     put(out, "## Before the start\n");
-    put(out, &format!("- [ ] `cutover check {file}` ends with exit 0"));
-    put(out, &format!("- [ ] `cutover rehearse {file} --virtual` ends with exit 0"));
+    put(out, &format!("- [ ] `cutover check {}` ends with exit 0", input.file));
+    put(out, &format!("- [ ] `cutover rehearse {} --virtual` ends with exit 0", input.file));
     put(out, "- [ ] the contacts below are filled in, and everyone on the call has this document");
     let long = duration(input);
     put(out, &format!("- [ ] AWS credentials stay valid for at least {}", format_exact(long)));
