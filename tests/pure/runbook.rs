@@ -38,11 +38,11 @@ fn every_plan_has_its_runbook() {
 /// Returns the row of the timetable that is on at this time: the last one that has begun.
 fn row_at(text: &str, time: &str) -> String {
     let rows = text.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 7);
-    let begun = rows.filter(|row| {
+    let mut begun = rows.filter(|row| {
         let begins = row.split('|').nth(1).unwrap_or_default().trim().trim_start_matches("≥ ");
         begins.len() == 5 && begins <= time
     });
-    begun.last().unwrap_or_default().to_owned()
+    begun.next_back().unwrap_or_default().to_owned()
 }
 
 #[test]

@@ -125,7 +125,9 @@ impl Needs<'_> {
 
     fn metrics(&self) -> Statement {
         let mut actions = BTreeSet::new();
-        let gates = self.plan.strategy.metrics.iter().filter(|_| self.is_for(Purpose::Check));
+        // The steps of a wave may have gates of their own.
+        let runs = self.plan.runs();
+        let gates = runs.iter().flat_map(|run| &run.strategy.metrics).filter(|_| self.is_for(Purpose::Check));
         for gate in gates {
             match &gate.source {
                 MetricSource::CloudWatch(_) => _ = actions.insert("cloudwatch:GetMetricData"),
