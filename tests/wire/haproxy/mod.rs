@@ -1,8 +1,8 @@
 //! Tier `haproxy`: the real HAProxy, `$CUTOVER_HAPROXY`, in front of real HTTP servers, with requests all the while.
 
-mod contract;
 mod emergency;
 mod fleet;
+mod lab;
 mod map;
 mod shares;
 mod trouble;
