@@ -120,8 +120,8 @@ pub fn changed(plan: &Plan, migration: &Migration<'_>) -> Vec<Finding> {
         let moved = &wave.run?.wave.as_ref()?.workloads;
         let now = &plan.waves.iter().find(|planned| planned.name == wave.name)?.workloads;
         let new: Vec<&str> = now.iter().filter(|name| !moved.contains(name)).map(String::as_str).collect();
-        let gone: Vec<&str> = moved.iter().filter(|name| !now.contains(name)).map(String::as_str).collect();
-        let parts = [("has also", new), ("no longer has", gone)].into_iter().filter(|(_, names)| !names.is_empty());
+        let removed: Vec<&str> = moved.iter().filter(|name| !now.contains(name)).map(String::as_str).collect();
+        let parts = [("has also", new), ("no longer has", removed)].into_iter().filter(|(_, names)| !names.is_empty());
         let parts: Vec<_> = parts.map(|(has, names)| format!("{has} {}", names.join(", "))).collect();
         let message = format!("the wave {} is done, but the plan's wave {}", wave.name, parts.join(" and "));
         let help = "a wave that is done does not run again: what it did not move stays on the old cluster; give such a \

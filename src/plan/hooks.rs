@@ -4,7 +4,7 @@ use schemars::json_schema;
 
 use super::decode::{Decode, Placed, record};
 use super::diagnostic::Diagnostic;
-use super::file::Header;
+use super::gate_fields::Header;
 use super::scalar::{Period, Query, StepName, Url, one_of, word};
 use super::yaml::Node;
 use crate::base::finding::Code;

@@ -11,6 +11,7 @@ mod check;
 mod decode;
 pub mod diagnostic;
 mod file;
+mod gate_fields;
 mod haproxy_names;
 mod hooks;
 pub mod model;

@@ -126,6 +126,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs) -> Result<Exit, Failur
     if !args.live && args.part.as_deref().is_none_or(|part| part == "aws") {
         warn_about_tags(&plan);
     }
+    if permissions.aws.is_empty() && permissions.clusters.is_empty() {
+        term::print_error("these commands need no permissions of AWS or Kubernetes for this plan");
+    }
     term::print(text.trim_end()).map_err(|e| Failure::new(Exit::Internal, e))?;
     Ok(Exit::Done)
 }

@@ -53,8 +53,6 @@ fn contradiction(route: &RouteStart, tag: &RouteTag) -> Option<Contradiction> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::domain::emergency::from_names;
     use crate::domain::fixture::{self, live_resources};
@@ -76,14 +74,7 @@ mod tests {
             route.tags.extend(route_tag::value("shop-1", &start, &old).map(|text| (route_tag::KEY.to_owned(), text)));
             route.content = was.with_split(&Split::of([(a.clone(), 50), (b.clone(), 50)]));
         }
-        LoadBalancerReading {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            load_balancer: fixture::load_balancer(),
-            listeners,
-            groups: Vec::new(),
-            health: BTreeMap::new(),
-            skipped: Vec::new(),
-        }
+        LoadBalancerReading::of(listeners)
     }
 
     fn found(seen: &LoadBalancerReading, back_to: &str, away_from: &str) -> Option<Contradiction> {

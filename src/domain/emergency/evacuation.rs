@@ -12,11 +12,12 @@ use crate::base::arn::short;
 use crate::base::number::{count, percent};
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LiveRoute;
-use crate::domain::run::event::{EVACUATION_PLAN, RouteStart, Started};
+use crate::domain::health::gate::Sample;
+use crate::domain::run::event::{EVACUATION_PLAN, GroupStart, RouteStart, Started};
 use crate::domain::run::frozen_plan;
 use crate::domain::traffic::evacuation::{EvacuationError, without};
 use crate::domain::traffic::{ClusterName, RouteContent, Split};
-use crate::plan::model::{Plan, RouteEntry, Selector};
+use crate::plan::model::{Plan, RouteEntry, Selector, TargetHealthGates};
 
 /// The first words of the cause of an evacuation.
 pub const EVACUATION: &str = "evacuation of ";
@@ -92,15 +93,15 @@ fn evacuated(
     let Some(now) = live.forwards() else { return Ok(None) };
     let Some(Members { workload, groups, leaving }) = members(selector, reading, now, leaving) else { return Ok(None) };
     let leaves: Vec<&str> = leaving.iter().map(String::as_str).collect();
-    let goal = without(now, &groups, &leaves, LIMITS).map_err(|why| match why {
+    let split = without(now, &groups, &leaves, LIMITS).map_err(|why| match why {
         EvacuationError::NoReceiver => {
             let names: Vec<_> = leaves.iter().map(|arn| short(arn)).collect();
             format!("no other target group can take the traffic of {}", names.join(", "))
         }
         other => other.to_string(),
     })?;
-    let Some(goal) = goal else { return Ok(None) };
-    let start = route_start(reading, live, &goal, groups.into_iter().collect());
+    let Some(split) = split else { return Ok(None) };
+    let start = route_start(reading, live, &split, groups.into_iter().collect());
     Ok(Some(RouteStart { workload: workload.unwrap_or(start.workload), ..start }))
 }
 
@@ -171,6 +172,29 @@ pub fn given_back(seen: &[LoadBalancerReading], evacuation: &Started) -> Prepare
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear: prepared.unclear }
 }
 
+/// Returns why groups that get more traffic are not fit for it, one line each: their health is unknown, or fewer
+/// targets are healthy than a raise needs.
+pub fn unfit_groups(readings: &[LoadBalancerReading], started: &Started) -> Vec<String> {
+    let gate = TargetHealthGates::default().raise;
+    let gains = |arn: &str| {
+        started.routes.iter().any(|route| {
+            let now = route.content_at_start.as_ref().map_or(0, |content| content.split.traffic(arn));
+            route.content.split.carries(arn) && now == 0
+        })
+    };
+    let unfit = |(arn, group): (&String, &GroupStart)| {
+        let health =
+            readings.iter().find_map(|reading| reading.health.get(arn)?.as_ref().ok().map(|t| (reading.at, t)));
+        let Some((at, targets)) = health else { return Some(format!("the health of {} is unknown", group.name)) };
+        let sample = Sample::of(at, targets);
+        let (healthy, all) = (sample.counts.healthy, sample.registered());
+        let enough =
+            healthy >= gate.min_healthy && f64::from(healthy) * 100.0 >= gate.min_healthy_percent * f64::from(all);
+        (!enough).then(|| format!("{} has {healthy} of {} healthy", group.name, count(all as usize, "target")))
+    };
+    started.groups.iter().filter(|(arn, _)| gains(arn)).filter_map(unfit).collect()
+}
+
 /// Returns a line for each group that takes traffic: its healthy targets, its largest share before and after, and how
 /// much each of its targets gets.
 pub fn capacity(seen: &[LoadBalancerReading], started: &Started) -> Vec<String> {
@@ -229,14 +253,7 @@ mod tests {
                 route.content.split = Split::of(weights.iter().map(|(name, weight)| (arn(name), *weight)));
             }
         }
-        let reading = LoadBalancerReading {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            load_balancer: fixture::load_balancer(),
-            listeners,
-            groups: Vec::new(),
-            health: BTreeMap::new(),
-            skipped: Vec::new(),
-        };
+        let reading = LoadBalancerReading::of(listeners);
         vec![(selector(), reading)]
     }
 
@@ -314,5 +331,30 @@ mod tests {
                 "web-c takes 25 % → 50 %: it has NO healthy target",
             ]
         );
+    }
+    #[test]
+    fn a_group_that_gets_traffic_again_needs_as_many_healthy_targets_as_a_raise() {
+        let now = seen(&[("web-a", 0), ("web-b", 50), ("web-c", 50)]);
+        let before =
+            started(&seen(&[("web-a", 50), ("web-b", 25), ("web-c", 25)]), Leaving::Cluster(&plan(), "zone-a"));
+        let mut readings: Vec<_> = now.into_iter().map(|(_, reading)| reading).collect();
+        let unfit = |readings: &[LoadBalancerReading], evacuation: &Started| {
+            unfit_groups(readings, &given_back(readings, evacuation).started)
+        };
+        let evacuation = before.unwrap().started;
+        assert_eq!(unfit(&readings, &evacuation), ["the health of web-a is unknown"]);
+        let target = |number: u8, state| Target {
+            id: format!("10.0.0.{number}"),
+            port: 8080,
+            zone: None,
+            state,
+            reason: None,
+            explanation: None,
+        };
+        let targets = [target(1, TargetState::Healthy), target(2, TargetState::Unhealthy)];
+        readings[0].health.insert(arn("web-a"), Ok(targets.to_vec()));
+        assert_eq!(unfit(&readings, &evacuation), ["web-a has 1 of 2 targets healthy"]);
+        readings[0].health.insert(arn("web-a"), Ok(targets[..1].to_vec()));
+        assert_eq!(unfit(&readings, &evacuation), Vec::<String>::new());
     }
 }

@@ -53,7 +53,7 @@ fn rollback(seen: &[LoadBalancerReading], pairs: &BTreeSet<Pair<'_>>) -> Result<
         let Some(now) = live.forwards() else { continue };
         match destination(now, pairs, live.limits) {
             RouteDestination::Nothing => {}
-            RouteDestination::Route(groups, goal) => routes.push(route_start(reading, live, &goal, groups)),
+            RouteDestination::Route(groups, split) => routes.push(route_start(reading, live, &split, groups)),
             RouteDestination::Unclear(why) => unclear.push(format!("{}: {why}", live.label())),
         }
     }
@@ -159,7 +159,7 @@ fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>, limits: Limits) -> Route
     let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let wanted = groups.iter().map(|(c, arn)| (c.clone(), if arn == back { 100 } else { 0 })).collect();
     match shares::split_for(now, &managed, &wanted, limits) {
-        Ok(goal) => RouteDestination::Route(groups, goal),
+        Ok(split) => RouteDestination::Route(groups, split),
         Err(why) => RouteDestination::Unclear(why.to_string()),
     }
 }

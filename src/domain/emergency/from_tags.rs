@@ -139,14 +139,7 @@ mod tests {
     /// routes of port 80 with priority 20 and higher.
     fn seen(run: &str) -> LoadBalancerReading {
         let listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
-        let mut seen = LoadBalancerReading {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            load_balancer: fixture::load_balancer(),
-            listeners,
-            groups: Vec::new(),
-            health: BTreeMap::new(),
-            skipped: Vec::new(),
-        };
+        let mut seen = LoadBalancerReading::of(listeners);
         let mut start = fixture::started(4);
         start.start = None;
         for route in

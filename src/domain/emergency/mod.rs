@@ -59,6 +59,19 @@ pub struct LoadBalancerReading {
 }
 
 impl LoadBalancerReading {
+    /// Returns the fixture's load balancer with these listeners; nothing else of it was read.
+    #[cfg(test)]
+    fn of(listeners: Vec<(Listener, Vec<LiveRoute>)>) -> Self {
+        Self {
+            at: Timestamp::UNIX_EPOCH,
+            load_balancer: crate::domain::fixture::load_balancer(),
+            listeners,
+            groups: Vec::new(),
+            health: BTreeMap::new(),
+            skipped: Vec::new(),
+        }
+    }
+
     /// Returns the number of targets by state, for every group whose health could be read.
     pub fn counts(&self) -> BTreeMap<String, HealthCounts> {
         let read = self.health.iter().filter_map(|(arn, h)| Some((arn, h.as_ref().ok()?)));
@@ -152,11 +165,11 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }
 }
 
-/// Builds a route whose rollback sets the split `goal`.
+/// Builds a route whose rollback sets `split`.
 fn route_start(
     seen: &LoadBalancerReading,
     live: &LiveRoute,
-    goal: &Split,
+    split: &Split,
     groups: BTreeMap<ClusterName, String>,
 ) -> RouteStart {
     RouteStart {
@@ -167,7 +180,7 @@ fn route_start(
         conditions: live.conditions.clone(),
         workload: WORKLOAD.into(),
         groups,
-        content: live.content.with_split(goal),
+        content: live.content.with_split(split),
         content_at_start: Some(live.content.clone()),
         settle: None,
         keeps_connections: is_network(&seen.load_balancer),

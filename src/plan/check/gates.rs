@@ -7,6 +7,7 @@ use super::{Diagnostic, Placed, UniqueValues, note};
 use crate::base::finding::Code;
 use crate::plan::decode::list;
 use crate::plan::file::{self, Spec};
+use crate::plan::gate_fields;
 use crate::plan::model::metric::{
     CloudWatch, CloudWatchMetric, ErrorRate, GateCondition, GateScope, Header, HeaderValue, Http, Latency,
     MetricCommand, MetricGate, MetricSource, NoData, Prometheus,
@@ -21,7 +22,7 @@ const CLOUD_WATCH_DELAY: Duration = Duration::from_mins(3);
 /// Returns the metric gates of the workloads, the plan and the strategy's steps, in the order of the file, and those of
 /// each wave's own steps.
 pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> (Vec<MetricGate>, Vec<Vec<MetricGate>>) {
-    let mut found: Vec<(GateScope, &Placed<file::MetricGate>)> = Vec::new();
+    let mut found: Vec<(GateScope, &Placed<gate_fields::MetricGate>)> = Vec::new();
     for workload in spec.workloads.iter().flat_map(|w| &w.value) {
         let name = workload.value.name.as_ref().map(|n| n.value.0.clone()).unwrap_or_default();
         found
@@ -37,7 +38,7 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> (Vec<MetricGate>, V
     }
     let services =
         spec.workloads.iter().flat_map(|w| &w.value).any(|w| w.value.service.is_some() || w.value.services.is_some());
-    let mut check = |found: Vec<(GateScope, &Placed<file::MetricGate>)>, out: &mut Vec<Diagnostic>| {
+    let mut check = |found: Vec<(GateScope, &Placed<gate_fields::MetricGate>)>, out: &mut Vec<Diagnostic>| {
         let mut checked = Vec::new();
         for (scope, gate) in found {
             if let Some(name) = &gate.value.name {
@@ -53,7 +54,7 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> (Vec<MetricGate>, V
     (checked, of_waves)
 }
 
-fn of_steps(steps: Option<&Placed<Vec<Placed<file::Step>>>>) -> Vec<(GateScope, &Placed<file::MetricGate>)> {
+fn of_steps(steps: Option<&Placed<Vec<Placed<file::Step>>>>) -> Vec<(GateScope, &Placed<gate_fields::MetricGate>)> {
     let steps = steps.into_iter().flat_map(|steps| &steps.value).enumerate();
     steps
         .flat_map(|(index, step)| {
@@ -65,7 +66,7 @@ fn of_steps(steps: Option<&Placed<Vec<Placed<file::Step>>>>) -> Vec<(GateScope, 
 
 fn gate(
     scope: GateScope,
-    at: &Placed<file::MetricGate>,
+    at: &Placed<gate_fields::MetricGate>,
     services: bool,
     out: &mut Vec<Diagnostic>,
 ) -> Option<MetricGate> {
@@ -100,7 +101,12 @@ fn gate(
 }
 
 /// Adds errors for settings of a gate that contradict each other.
-fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut Vec<Diagnostic>) {
+fn check_consistency(
+    at: &Placed<gate_fields::MetricGate>,
+    gate: &MetricGate,
+    services: bool,
+    out: &mut Vec<Diagnostic>,
+) {
     let mut wrong = |place, message: &str, help: &str| {
         note(out, Code::CUT031, place, message).help(help);
     };
@@ -138,7 +144,7 @@ fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services:
 }
 
 /// Checks a gate's texts, and adds an error for each unknown placeholder.
-fn check_gate_placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut Vec<Diagnostic>) {
+fn check_gate_placeholders(gate: &gate_fields::MetricGate, scope: &GateScope, out: &mut Vec<Diagnostic>) {
     let names: &[&str] =
         if let GateScope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
     let prometheus = gate.prometheus.iter().map(|p| &p.value);
@@ -152,7 +158,7 @@ fn check_gate_placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut
     }
 }
 
-fn source(gate: &file::MetricGate) -> Option<MetricSource> {
+fn source(gate: &gate_fields::MetricGate) -> Option<MetricSource> {
     if let Some(at) = &gate.prometheus {
         let p = &at.value;
         let query = |q: &Option<Placed<crate::plan::scalar::Query>>| q.as_ref().map(|q| q.value.0.clone());
@@ -190,8 +196,8 @@ fn source(gate: &file::MetricGate) -> Option<MetricSource> {
     Some(MetricSource::Kubernetes { max_restarts: kubernetes.max_restarts.as_ref().map(|r| r.value.0) })
 }
 
-pub(super) fn headers(headers: &Placed<Vec<Placed<file::Header>>>) -> Option<Vec<Header>> {
-    let header = |at: &Placed<file::Header>| {
+pub(super) fn headers(headers: &Placed<Vec<Placed<gate_fields::Header>>>) -> Option<Vec<Header>> {
+    let header = |at: &Placed<gate_fields::Header>| {
         let h = &at.value;
         let text = |t: &Placed<crate::plan::scalar::Line>| t.value.0.clone();
         let value = match (&h.value, &h.from_env, &h.from_file) {
@@ -204,7 +210,7 @@ pub(super) fn headers(headers: &Placed<Vec<Placed<file::Header>>>) -> Option<Vec
     headers.value.iter().map(header).collect()
 }
 
-fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
+fn cloud_watch(at: &gate_fields::CloudWatch) -> Option<CloudWatch> {
     let statistic = at.statistic.as_ref()?.value.0.clone();
     let metric = match (&at.namespace, &at.metric_name) {
         (Some(namespace), Some(name)) => Some(CloudWatchMetric {
@@ -226,7 +232,7 @@ fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
 
 /// Returns the condition of a gate; adds an error if the source does not provide the values for the condition.
 fn convert_condition(
-    at: &Placed<file::MetricGate>,
+    at: &Placed<gate_fields::MetricGate>,
     source: &MetricSource,
     out: &mut Vec<Diagnostic>,
 ) -> Option<GateCondition> {
@@ -267,7 +273,7 @@ fn convert_condition(
     convert_chosen_condition(gate, out)
 }
 
-fn convert_chosen_condition(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
+fn convert_chosen_condition(gate: &gate_fields::MetricGate, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
     if let Some(at) = &gate.error_rate {
         let e = &at.value;
         return Some(GateCondition::ErrorRate(ErrorRate {

@@ -13,19 +13,14 @@ use jiff::Timestamp;
 use migration::{MigrationResult, WaveMigration, plan};
 
 use crate::schedule::host::Kill;
+use crate::schedule::in_paused_time;
 use crate::support::parameter;
 
 /// The number of kills without `CUTOVER_WAVES`.
 const DEFAULT_KILLS: u64 = 4;
 
 fn migrate(kill: Option<Kill>, poison: Option<&'static str>) -> MigrationResult {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("the Tokio runtime should start");
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async { WaveMigration::new(kill, poison).run().await })
+    in_paused_time(async { WaveMigration::new(kill, poison).run().await })
 }
 
 /// Returns the time at which the last run of each earlier wave completed; `None` if one of them did not.

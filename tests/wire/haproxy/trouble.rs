@@ -1,6 +1,6 @@
 //! What goes wrong: servers that fail, a reload, another writer.
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Follow};
 
 #[test]
 #[ignore = "tier haproxy"]
@@ -45,6 +45,16 @@ fn reload_is_drift_with_its_name_and_reassert_restores_the_shares() {
     assert_eq!(["a-1", "b-1"].map(|s| instance.weight(s)), ["0", "100"]);
 }
 
+/// Asserts that half of the traffic is still on each side, and that the run goes on to its end and was never frozen.
+fn assert_goes_on(fleet: &Fleet, run: Follow) {
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["50", "50"]);
+    assert_eq!(fleet.cutover("approve webapp").code, 0);
+    let (code, output) = run.end();
+    assert_eq!(code, 0, "{output}");
+    assert!(!output.contains("\"frozen\""), "{output}");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["0", "100"]);
+}
+
 /// With `reload: reassert` in the plan, the run writes the shares again by itself, and does not freeze.
 #[test]
 #[ignore = "tier haproxy"]
@@ -56,12 +66,7 @@ fn reload_is_mended_by_itself_if_the_plan_says_so() {
     fleet.instances[0].reload();
     run.until_event("drifted");
     run.until("the weights again", |r| r["event"] == "outcome" && r["result"] == "applied");
-    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["50", "50"]);
-    assert_eq!(fleet.cutover("approve webapp").code, 0);
-    let (code, output) = run.end();
-    assert_eq!(code, 0, "{output}");
-    assert!(!output.contains("\"frozen\""), "{output}");
-    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["0", "100"]);
+    assert_goes_on(&fleet, run);
 }
 
 /// A reload that keeps the weights, because HAProxy reads them from a file, is no drift.
@@ -76,12 +81,7 @@ fn reload_that_keeps_the_weights_is_no_drift() {
     // The record of the other process. The run goes on.
     let reloaded = run.until_event("drifted");
     assert!(reloaded.to_string().contains("\"process\""), "{reloaded}");
-    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["50", "50"]);
-    assert_eq!(fleet.cutover("approve webapp").code, 0);
-    let (code, output) = run.end();
-    assert_eq!(code, 0, "{output}");
-    assert!(!output.contains("\"frozen\""), "{output}");
-    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["0", "100"]);
+    assert_goes_on(&fleet, run);
 }
 
 #[test]

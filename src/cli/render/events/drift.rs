@@ -13,6 +13,10 @@ use crate::domain::traffic::{RouteContent, RouteId};
 enum RouteChange {
     Deleted,
     Changed(String),
+    /// The load balancer's process is another one, which has lost the weights.
+    Reloaded(String),
+    /// The load balancer's process is another one, which has the weights of the process before.
+    KeptWeights(String),
     AsBefore,
 }
 
@@ -56,7 +60,12 @@ pub(super) fn one(route: &RouteId, expected: &RouteContent, live: Option<&RouteC
 
 fn change(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> RouteChange {
     let Some(live) = live else { return RouteChange::Deleted };
-    names.change(route, expected, live).map_or(RouteChange::AsBefore, RouteChange::Changed)
+    match names.change(route, expected, live) {
+        None => RouteChange::AsBefore,
+        Some(text) if expected.kept_as(live) => RouteChange::KeptWeights(text),
+        Some(text) if expected.restarted_as(live) => RouteChange::Reloaded(text),
+        Some(text) => RouteChange::Changed(text),
+    }
 }
 
 fn line(change: &RouteChange, routes: &[String]) -> EventText {
@@ -65,10 +74,10 @@ fn line(change: &RouteChange, routes: &[String]) -> EventText {
         many => (format!("{} ({})", count(many.len(), "route"), list(many)), "the routes", "are", "the rules"),
     };
     match change {
-        RouteChange::Changed(change) if change.starts_with("reloaded,") => {
+        RouteChange::KeptWeights(change) => {
             EventText::new(Tone::Good, "✓", format!("{who}: the load balancer was {change}"))
         }
-        RouteChange::Changed(change) if change.starts_with("reloaded") => {
+        RouteChange::Reloaded(change) => {
             EventText::new(Tone::Bad, "✗", format!("{who}: the load balancer was {change}"))
         }
         RouteChange::Deleted => EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted {rules}")),

@@ -5,25 +5,20 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::args::Rollback;
-use super::without_journal::{
-    ProposedRollback, aws_of, load_balancer_names, markers_of, other_type, propose, read_failure,
-};
+use super::without_journal::{ProposedRollback, aws_of, load_balancer_names, other_type, propose, read_failure};
 use crate::adapter::aws::SdkConfig;
 use crate::adapter::clock::SystemClock;
 use crate::app::connect;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::base::arn;
-use crate::base::number::count;
 use crate::cli::args::Global;
 use crate::cli::term;
-use crate::domain::emergency::evacuation::{self, EVACUATION, Leaving, given_back};
+use crate::domain::emergency::evacuation::{self, EVACUATION, Leaving, given_back, unfit_groups};
 use crate::domain::emergency::{EmergencyError, LoadBalancerReading};
-use crate::domain::health::gate::Sample;
-use crate::domain::run::event::{GroupStart, Started};
 use crate::domain::run::state::State;
 use crate::engine::inventory::read_balancer;
-use crate::plan::model::{Plan, Selector, TargetHealthGates};
+use crate::plan::model::{Plan, Selector};
 use crate::port::store::Store;
 
 /// Moves the traffic of a cluster, or of named target groups, to the others.
@@ -56,16 +51,7 @@ pub async fn evacuate(
     way.started.keeps_weights = true;
     let readings: Vec<_> = seen.into_iter().map(|(_, reading)| reading).collect();
     let source = format!("{}: away from {name}", load_balancer_names(&readings));
-    let rollback = ProposedRollback {
-        balancer: connect::balancer(&config),
-        aws: Some(config),
-        markers: markers_of(&readings),
-        way,
-        readings,
-        store,
-        against: None,
-        owners_have_ended: false,
-    };
+    let rollback = ProposedRollback::new(connect::balancer(&config), Some(config), way, readings, store);
     Box::pin(propose(global, args, rollback, source, format!("{EVACUATION}{name}"))).await
 }
 
@@ -96,40 +82,8 @@ pub async fn give_back(
     }
     let source = format!("{}: back to the shares before {}", load_balancer_names(&readings), found.run.id);
     let cause = format!("return from the evacuation {}", found.run.id);
-    let rollback = ProposedRollback {
-        balancer: connect::balancer(&config),
-        aws: Some(config),
-        markers: markers_of(&readings),
-        way,
-        readings,
-        store: Some(store),
-        against: None,
-        owners_have_ended: false,
-    };
+    let rollback = ProposedRollback::new(connect::balancer(&config), Some(config), way, readings, Some(store));
     Box::pin(propose(global, args, rollback, source, cause)).await
-}
-
-/// Returns why groups that get more traffic are not fit for it, one line each: their health is unknown, or fewer
-/// targets are healthy than a raise needs.
-fn unfit_groups(readings: &[LoadBalancerReading], started: &Started) -> Vec<String> {
-    let gate = TargetHealthGates::default().raise;
-    let gains = |arn: &str| {
-        started.routes.iter().any(|route| {
-            let now = route.content_at_start.as_ref().map_or(0, |content| content.split.traffic(arn));
-            route.content.split.carries(arn) && now == 0
-        })
-    };
-    let unfit = |(arn, group): (&String, &GroupStart)| {
-        let health =
-            readings.iter().find_map(|reading| reading.health.get(arn)?.as_ref().ok().map(|t| (reading.at, t)));
-        let Some((at, targets)) = health else { return Some(format!("the health of {} is unknown", group.name)) };
-        let sample = Sample::of(at, targets);
-        let (healthy, all) = (sample.counts.healthy, sample.registered());
-        let enough =
-            healthy >= gate.min_healthy && f64::from(healthy) * 100.0 >= gate.min_healthy_percent * f64::from(all);
-        (!enough).then(|| format!("{} has {healthy} of {} healthy", group.name, count(all as usize, "target")))
-    };
-    started.groups.iter().filter(|(arn, _)| gains(arn)).filter_map(unfit).collect()
 }
 
 /// Reads the load balancers.

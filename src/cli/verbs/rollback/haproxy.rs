@@ -64,16 +64,7 @@ pub async fn by_servers(global: &Global, args: &Rollback, store: Option<Arc<dyn 
     let names = [back_to, away_from].map(|names| names.join(", "));
     let table = args.backend.as_ref().or(args.map.as_ref()).map_or("", String::as_str);
     let source = format!("{table} on HAProxy: back to {}, away from {}", names[0], names[1]);
-    let rollback = ProposedRollback {
-        balancer,
-        aws: None,
-        way,
-        readings,
-        store,
-        markers: Vec::new(),
-        against: None,
-        owners_have_ended: false,
-    };
+    let rollback = ProposedRollback::new(balancer, None, way, readings, store);
     Box::pin(propose(global, args, rollback, source, NAMED_GROUPS.to_owned())).await
 }
 

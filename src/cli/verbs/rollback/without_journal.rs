@@ -60,16 +60,7 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Res
     let source =
         format!("{}: the shares before run {}, from the tags of the run", load_balancer_names(&readings), original.run);
     let cause = format!("rollback from the tags of {}", original.run);
-    let rollback = ProposedRollback {
-        balancer,
-        aws: Some(config),
-        way: original.rollback,
-        readings,
-        store,
-        markers,
-        against: None,
-        owners_have_ended: false,
-    };
+    let rollback = ProposedRollback::new(balancer, Some(config), original.rollback, readings, store);
     Box::pin(propose(global, args, rollback, source, cause)).await
 }
 
@@ -102,18 +93,8 @@ pub async fn by_groups(
     let against = contradiction::find(&readings, &way.started);
     // After a move in the wrong direction, the tags are the only source of the shares before the run.
     way.started.keeps_weights = against.is_some();
-    let readings = vec![readings];
-    let markers = markers_of(&readings);
-    let rollback = ProposedRollback {
-        balancer,
-        aws: Some(config),
-        way,
-        readings,
-        store,
-        markers,
-        against,
-        owners_have_ended: false,
-    };
+    let rollback =
+        ProposedRollback { against, ..ProposedRollback::new(balancer, Some(config), way, vec![readings], store) };
     Box::pin(propose(global, args, rollback, source, NAMED_GROUPS.to_owned())).await
 }
 
@@ -140,7 +121,7 @@ pub(super) async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
 }
 
 /// Returns the markers on the load balancers.
-pub(super) fn markers_of(readings: &[LoadBalancerReading]) -> Vec<String> {
+fn markers_of(readings: &[LoadBalancerReading]) -> Vec<String> {
     readings.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
 }
 
@@ -220,8 +201,6 @@ pub(super) struct ProposedRollback {
     pub way: PreparedRollback,
     pub readings: Vec<LoadBalancerReading>,
     pub store: Option<Arc<dyn Store>>,
-    /// Values of the markers of other runs.
-    pub markers: Vec<String>,
     /// The tags of a run that say the opposite.
     pub against: Option<Contradiction>,
     /// Whether none of these runs has a process that drives it.
@@ -229,6 +208,16 @@ pub(super) struct ProposedRollback {
 }
 
 impl ProposedRollback {
+    pub fn new(
+        balancer: LoadBalancerApi,
+        aws: Option<SdkConfig>,
+        way: PreparedRollback,
+        readings: Vec<LoadBalancerReading>,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
+        Self { balancer, aws, way, readings, store, against: None, owners_have_ended: false }
+    }
+
     /// Returns the routes that may need a rollback but are not changed, each with the reason.
     fn unclear_routes(&self) -> Vec<String> {
         let groups = &self.way.started.groups;
@@ -286,7 +275,7 @@ pub(super) async fn propose(
     let unknown = rollback.unclear_routes();
     // An owner whose process has ended does not block a rollback.
     let mut other = None;
-    for value in rollback.markers.clone() {
+    for value in markers_of(&rollback.readings) {
         let driver_gone = match &rollback.store {
             Some(store) => marker::has_no_driver(&**store, &value).await,
             None => false,
@@ -322,10 +311,10 @@ async fn start_rollback(
         way: PreparedRollback { plan, mut started, .. },
         readings,
         store,
-        markers,
         owners_have_ended: owners_ended,
         ..
     } = rollback;
+    let markers = markers_of(&readings);
     let (owner, host) = owner::owner();
     started.owner.clone_from(&owner);
     let (runs, restored) = (runs_of(&readings), started.load_balancers.clone());
