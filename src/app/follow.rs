@@ -43,6 +43,7 @@ pub async fn follow_rollback(
                 .map(|state| RunView::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
             let exit =
                 now.map_or_else(|| drive::exit_of(&ending), |view| drive::report_ending(surface, &ending, &view, &[]));
+            await_exit(surface, &**store, found).await;
             return Ok(Some(exit.done_if_rolled_back()));
         }
         if let Some(why) = fresh.iter().find_map(refused_request) {
@@ -56,6 +57,26 @@ pub async fn follow_rollback(
             return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// How long the driving process may take to remove the tags of an ended run.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Waits until the process that drove the run has exited: until then it removes the tags of the run, which would stop
+/// the next run.
+async fn await_exit(surface: &dyn Surface, store: &dyn Store, found: &StoredRun) {
+    let ended_at = tokio::time::Instant::now();
+    while let Some(holder) = store.lock_owner(&found.run.id).await {
+        if ended_at.elapsed() > CLEANUP_TIMEOUT {
+            surface.show(&format!(
+                "the traffic is back, but {} (process {}) is still removing the tags of the run; wait for it before the \
+                 next run",
+                holder.owner, holder.pid
+            ));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
