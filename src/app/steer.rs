@@ -26,18 +26,14 @@ pub struct DriveOptions {
     /// The budget for observations, in describe calls a second.
     pub api_budget: Option<f64>,
     /// Whether to stop instead of guarding a frozen run.
-    pub leave_when_frozen: bool,
+    pub exit_when_frozen: bool,
 }
 
 impl DriveOptions {
     /// Applies these options to the settings of a run whose observation takes `calls` calls.
     pub fn settings(self, settings: Settings, calls: usize) -> Settings {
         let orders = ProcessOptions { until_step: self.until, exit_after: self.leave };
-        Settings {
-            orders,
-            leave_when_frozen: self.leave_when_frozen,
-            ..settings.with_api_budget(self.api_budget, calls)
-        }
+        Settings { orders, exit_when_frozen: self.exit_when_frozen, ..settings.with_api_budget(self.api_budget, calls) }
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Rate {
 /// The rate of a run's writes: 18 at once, then 3 per second. AWS publishes no limit. The AWS Load Balancer Controller
 /// uses the same bucket of the account, and by default sends 20 calls at once, then 3 per second. Two of the 20 are
 /// left for the marker.
-pub const WRITES: Rate = Rate { burst: 18.0, per_second: 3.0 };
+pub const WRITE_RATE: Rate = Rate { burst: 18.0, per_second: 3.0 };
 
 impl Rate {
     /// Returns the minimum time that this number of calls takes if the bucket is full at the start.
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn calls_beyond_the_burst_take_time() {
-        assert_eq!(WRITES.min_duration(18), Duration::ZERO);
-        assert_eq!(WRITES.min_duration(300), Duration::from_secs(94));
+        assert_eq!(WRITE_RATE.min_duration(18), Duration::ZERO);
+        assert_eq!(WRITE_RATE.min_duration(300), Duration::from_secs(94));
     }
 }

@@ -23,8 +23,8 @@ pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure>
     Err(Failure::declined(declined))
 }
 
-/// The shortest wait for the plan's hours that the question names.
-const HELD: SignedDuration = SignedDuration::from_mins(1);
+/// The question names a wait for a window only if the wait is at least this long.
+const SHORTEST_WAIT_SHOWN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Maximum number of hooks that the question of `run` names.
 const MAX_HOOKS: usize = 4;
@@ -122,8 +122,8 @@ fn start_question(report: &CheckReport) -> String {
     };
     let hooks: Vec<_> = report.hooks.iter().map(HookLine::title).collect();
     let hooks = match hooks.len() {
-        0..=MAX_HOOKS => list("It runs on this machine:", hooks.iter().map(String::as_str).collect()),
-        many => format!(" It runs {many} hooks on this machine."),
+        0..=MAX_HOOKS => list("It executes these hooks on this machine:", hooks.iter().map(String::as_str).collect()),
+        many => format!(" It executes {many} hooks on this machine."),
     };
     let place = if account.is_empty() { String::new() } else { format!(", in account {account}, {region}") };
     let mut targets: Vec<_> = report.notifications.iter().map(|n| n.to.as_str()).collect();
@@ -136,7 +136,7 @@ fn start_question(report: &CheckReport) -> String {
 fn held_until(report: &CheckReport, step: usize) -> Option<&str> {
     let line = report.steps.iter().find(|line| line.number == step)?;
     let free = later(report.at?, line.begins);
-    let held = line.earliest.is_none_or(|at| at.duration_since(free) >= HELD);
+    let held = line.earliest.is_none_or(|at| at.duration_since(free) >= SHORTEST_WAIT_SHOWN);
     line.clock.as_deref().filter(|_| held)
 }
 

@@ -35,7 +35,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::inventory::ReadPacer;
-use crate::base::rate::{Rate, WRITES};
+use crate::base::rate::{Rate, WRITE_RATE};
 use crate::domain::decide::ProcessOptions;
 use crate::domain::health::gate::MAX_SAMPLE_AGE;
 use crate::domain::run::event::{Record, RunOutcome, StopReason, Wait};
@@ -108,7 +108,7 @@ pub struct Settings {
     /// The options of this command that concern decisions.
     pub orders: ProcessOptions,
     /// Whether to exit instead of guarding a frozen run (`step`, no terminal, `--on-freeze exit`).
-    pub leave_when_frozen: bool,
+    pub exit_when_frozen: bool,
 }
 
 impl Settings {
@@ -128,9 +128,9 @@ impl Settings {
             gap: poll * 3,
             max_reading_age: MAX_SAMPLE_AGE.unsigned_abs(),
             deadline: Duration::from_secs(10),
-            modify: WRITES,
+            modify: WRITE_RATE,
             orders: ProcessOptions::default(),
-            leave_when_frozen: false,
+            exit_when_frozen: false,
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{marker, retry};
 use crate::base::retry::OBSERVE;
-use crate::domain::decide::{desired_split, groups_with_traffic};
+use crate::domain::decide::desired_split;
 use crate::domain::health::Target;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::run::event::GroupStart;
@@ -56,7 +56,7 @@ impl WatchList {
     pub fn of(plan: &Plan, state: &State) -> Self {
         let groups = &state.started.groups;
         // Groups that carry traffic are guarded even if this build cannot read the plan's steps.
-        let carrying = groups_with_traffic(state);
+        let carrying = state.groups_with_traffic();
         let used = |cluster: &str, arn: &str| {
             carrying.contains_key(arn)
                 || desired_split::ever_used(plan, state.started.start.as_ref(), cluster)
@@ -142,7 +142,8 @@ pub async fn observe_all(
     observe_part(subject, &subject.everything(clock.now()), balancer, clusters, clock).await
 }
 
-/// Reads a part of the watch list. Replicas are read in the last part of a round.
+/// Reads one part of the resources that the run observes. The last part of a round also reads the replicas of the
+/// workloads.
 pub async fn observe_part(
     subject: &WatchList,
     part: &Part,

@@ -11,7 +11,7 @@ use super::retry::retry;
 use super::untag;
 use super::weight_tags;
 use super::{Ports, Settings};
-use crate::base::rate::WRITES;
+use crate::base::rate::WRITE_RATE;
 use crate::base::retry::TAG_WEIGHTS;
 use crate::domain::emergency::script::script;
 use crate::domain::run::event::{Event, Started};
@@ -86,7 +86,7 @@ pub fn tagging_time(tag_store: &dyn TagStore, policy: MarkerMode, run: &str, sta
     if policy == MarkerMode::None {
         return Duration::ZERO;
     }
-    WRITES.min_duration(weight_tags::call_count(tag_store, run, started))
+    WRITE_RATE.min_duration(weight_tags::call_count(tag_store, run, started))
 }
 
 /// Starts a new run, in this order: locks, an empty run in the store, marker, first record. A run without a record does

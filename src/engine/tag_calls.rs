@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::limit::CallPace;
-use crate::base::rate::WRITES;
+use crate::base::rate::WRITE_RATE;
 use crate::base::retry::RetrySchedule;
 use crate::port::{Clock, WriteError};
 
@@ -25,7 +25,7 @@ impl<'a> TagCalls<'a> {
     /// Creates a pace that is unlimited until AWS throttles a call. `schedule` has the pauses after failures of one
     /// call.
     pub fn new(clock: &'a dyn Clock, schedule: RetrySchedule) -> Self {
-        let pace = Mutex::new(CallPace::of_restores(WRITES.per_second));
+        let pace = Mutex::new(CallPace::of_restores(WRITE_RATE.per_second));
         Self { clock, schedule, turn: tokio::sync::Mutex::default(), pace, accepted: AtomicUsize::new(0) }
     }
 

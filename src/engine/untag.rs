@@ -10,7 +10,7 @@ use futures::future::join_all;
 
 use super::marker::{self, taggable};
 use super::tag_calls::{TagCalls, is_temporary};
-use crate::base::rate::WRITES;
+use crate::base::rate::WRITE_RATE;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::{route_tag, script};
 use crate::domain::run::script_use;
@@ -76,7 +76,7 @@ pub async fn remove_markers(
 /// Returns the longest duration of the removal: [`UNTAG_WITHIN`], and twice the time that AWS's rate needs for the calls
 /// beyond its burst.
 fn time_limit(resources: usize) -> Duration {
-    UNTAG_WITHIN + WRITES.min_duration(resources.div_ceil(TAG_BATCH_SIZE)) * 2
+    UNTAG_WITHIN + WRITE_RATE.min_duration(resources.div_ceil(TAG_BATCH_SIZE)) * 2
 }
 
 /// The removal of all tags of a run.
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(remove(&fake, &clock(), &balancers, &routes, &["a-1"], false).await, []);
         assert!(balancers.iter().all(|arn| fake.tag_of(arn, marker::KEY).is_none()));
         assert_eq!((fake.calls(), fake.writes()), (2, 2 + 52));
-        assert_eq!(time_limit(1040), UNTAG_WITHIN + WRITES.min_duration(52) * 2);
+        assert_eq!(time_limit(1040), UNTAG_WITHIN + WRITE_RATE.min_duration(52) * 2);
         assert_eq!(time_limit(22), UNTAG_WITHIN);
     }
 }

@@ -47,7 +47,7 @@ pub async fn serve(model: SharedModel, address: String, stream: impl AsyncRead +
 
 /// The runtime API of one instance on a loopback socket. Dropping this value closes it.
 pub struct Socket {
-    /// The address in place of that of the plan: `tcp://127.0.0.1:PORT`.
+    /// The address to use instead of the address in the plan: `tcp://127.0.0.1:PORT`.
     pub address: String,
     task: JoinHandle<()>,
 }

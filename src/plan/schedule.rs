@@ -1,6 +1,6 @@
 //! Computes how long a plan's steps take, which steps raise a share, and when each step may begin. All functions are
 //! pure and use the checked plan. The parameter `routes` is the number of routes that a step writes, because the rate
-//! of writes ([`WRITES`]) is limited.
+//! of writes ([`WRITE_RATE`]) is limited.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use super::model::{Plan, Shares, Step, StepKind, Strategy, Workload};
 use crate::base::hours::{Hours, earliest_fit};
-use crate::base::rate::WRITES;
+use crate::base::rate::WRITE_RATE;
 use crate::base::time::later;
 
 /// Returns the minimum duration of a step and the pauses after it, up to the next step that moves a share. Approvals
 /// and commands count as zero.
 pub fn min_duration_with_pauses(strategy: &Strategy, number: usize, routes: usize) -> Duration {
     let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
-    WRITES.min_duration(routes)
+    WRITE_RATE.min_duration(routes)
         + strategy.longest_settle
         + after.map(|s| min_step_duration(strategy, s, routes)).sum::<Duration>()
 }
@@ -23,7 +23,7 @@ pub fn min_duration_with_pauses(strategy: &Strategy, number: usize, routes: usiz
 /// Returns the minimum duration of a step.
 pub fn min_step_duration(strategy: &Strategy, step: &Step, routes: usize) -> Duration {
     match step.kind {
-        StepKind::Bind | StepKind::Shares(_) => WRITES.min_duration(routes) + strategy.longest_settle,
+        StepKind::Bind | StepKind::Shares(_) => WRITE_RATE.min_duration(routes) + strategy.longest_settle,
         StepKind::Bake(time) => time,
         StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     }

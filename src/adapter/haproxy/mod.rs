@@ -79,7 +79,7 @@ impl Haproxy {
 #[derive(Debug, Clone, Default)]
 struct LastReadings(Arc<Mutex<BTreeMap<Backend, (Instant, ServerReading)>>>);
 
-/// The process and the servers of a backend.
+/// One reading of an instance: the information about the HAProxy process, and the servers of a backend.
 type ServerReading = (Info, Vec<Server>);
 
 impl LastReadings {

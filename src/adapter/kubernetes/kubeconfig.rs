@@ -153,7 +153,11 @@ impl ContextAccess {
     }
 
     fn build(context: String, cluster: &Cluster, mut user: AuthInfo, access: Access) -> Result<Self, String> {
-        let server = cluster.server.as_deref().filter(|s| !s.is_empty()).ok_or("the cluster has no server")?;
+        let server = cluster
+            .server
+            .as_deref()
+            .filter(|s| !s.is_empty())
+            .ok_or("the cluster in the kubeconfig has no `server`")?;
         let server = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         let mut config =
             Config::new(server.parse().map_err(|_| "the server of the cluster is not a valid URL".to_owned())?);

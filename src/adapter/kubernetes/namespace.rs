@@ -59,8 +59,8 @@ impl NamespaceObjects {
         }
     }
 
-    /// Returns the Deployments and StatefulSets that own these pods, or whose template matches the selector. Without
-    /// replicas they own no pods.
+    /// Returns the Deployments and StatefulSets that own these pods, or whose template matches the selector. A
+    /// workload with 0 replicas owns no pods, and only its template finds it.
     fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &OwnerObject> {
         let direct: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
         let above: BTreeSet<&String> = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten().collect();

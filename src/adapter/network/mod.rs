@@ -2,7 +2,8 @@
 //! once, and every connection uses it: to AWS, EKS, Kubernetes, metric sources, hooks, notification targets and
 //! collectors.
 //!
-//! This module opens connections and sends HTTP requests. Do not add the protocols of the services.
+//! This module opens connections and sends HTTP requests. The protocols of AWS,
+//! Kubernetes and other services belong in their own adapters.
 
 mod client;
 mod connect;

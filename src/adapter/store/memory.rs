@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::adapter::store::is_run_id;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::{DamagedJournal, line, parse};
+use crate::domain::run::journal::{DamagedJournal, format_line, parse};
 use crate::port::store::{
     Heartbeat, LockBackend, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError, runs_named,
 };
@@ -143,7 +143,7 @@ impl RunData {
             None => self.catch_up(run)?,
         };
         let record = Record::new(seq + 1, time, run, event.clone());
-        let (text, sum) = line(&sum, &record).map_err(|e| StoreError::Io {
+        let (text, sum) = format_line(&sum, &record).map_err(|e| StoreError::Io {
             path: run.to_owned(),
             message: format!("the record cannot be written as JSON: {e}"),
         })?;

@@ -263,7 +263,7 @@ fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
     }
     let failure = Failure::new(exit(worst), "the old cluster is not retired; nothing was changed");
     Some(if worst == ConditionStatus::Unknown {
-        failure.next("if you know that the unknown conditions are met: add --force")
+        failure.next("if you checked yourself the conditions that could not be read: add --force")
     } else {
         failure
     })

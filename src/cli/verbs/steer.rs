@@ -182,7 +182,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         until: step_number(&found.plan, args.until.as_ref())?,
         leave: args.max_wait.map(|most| later(Timestamp::now(), most)),
         api_budget: args.api_budget,
-        leave_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
+        exit_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
     };
     let work = steer::resume(global, Arc::clone(&store), &found, mode, args.ignore_hours.clone(), options);
     let (exit, rolled_back) = Box::pin(guard_while(global, &store, &found.plan, work)).await?;

@@ -89,7 +89,9 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
         Due::Continue(found) => continue_run(global, args, &found, store).await,
         Due::Finished(run, exit) => {
             term::print_error(&format!("the run {run} of this plan is finished: {}; nothing to do", exit.meaning()));
-            term::print_error("to run the plan again: cutover run, or change the text of the plan file");
+            term::print_error(
+                "to run the plan again: cutover run PLAN; `cutover step` starts a new run only after a change of the plan's text",
+            );
             Ok(exit)
         }
     }

@@ -31,7 +31,7 @@ fn default_of(key: &str) -> Option<Value> {
     })
 }
 
-/// Returns whether a container is injected.
+/// Whether this is the name of a container that a webhook adds to pods, such as the proxy of a service mesh.
 pub fn is_sidecar(name: &str) -> bool {
     SIDECARS.contains(&name)
 }

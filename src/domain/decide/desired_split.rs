@@ -239,8 +239,8 @@ pub fn breaks_stickiness(plan: &Plan, state: &State, route: &Route, rollback: &R
     sticky_clients(plan, state, route) && may_break_stickiness(plan, rollback)
 }
 
-/// Whether this rollback detaches groups of routes with sticky clients. The request decides; for an automatic rollback,
-/// the plan decides.
+/// Whether this rollback is allowed to detach target groups from routes with sticky clients. For a requested rollback
+/// the request says so, for an automatic rollback the plan.
 pub fn may_break_stickiness(plan: &Plan, rollback: &Rollback) -> bool {
     rollback.to_step.is_none()
         && (rollback.break_stickiness

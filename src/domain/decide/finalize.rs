@@ -344,7 +344,7 @@ fn health_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> Finali
     let all =
         facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));
     let all = all.collect::<Vec<_>>().join(", ");
-    let groups = if all.is_empty() { format!("no group outside of {} has traffic", plan.strategy.from) } else { all };
+    let groups = if all.is_empty() { format!("only groups of {} have traffic", plan.strategy.from) } else { all };
     condition("health", ConditionStatus::Yes, format!("healthy targets: {groups}"))
 }
 

@@ -30,10 +30,8 @@ fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
 
 /// Returns every group that has traffic, with the group's share in percent and the guard's verdict on the group.
 pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)> {
-    carrying::groups_with_traffic(c.state)
-        .into_iter()
-        .map(|(group, share)| (group, share, judge(c, group, share)))
-        .collect()
+    let groups = c.state.groups_with_traffic().iter();
+    groups.map(|(group, share)| (group.as_str(), *share, judge(c, group, *share))).collect()
 }
 
 /// Returns the groups whose guard fails, but not for long enough. One more reading decides.
@@ -64,7 +62,8 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
 /// Whether a rollback returns traffic to this cluster.
 pub(super) fn receives_rollback(state: &State, cluster: &str) -> bool {
     let carries = |route: &Route| {
-        way_back::groups_after_rollback(state, route)
+        state
+            .groups_after_rollback(route)
             .iter()
             .any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn))
     };

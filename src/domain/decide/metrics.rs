@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 pub use super::context::shares_changing;
-use super::{carrying, comparison, desired_split, floors};
+use super::{comparison, desired_split, floors};
 use crate::domain::metric::gate::{self as metric, GateContext, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::judge::{ClusterNames, GateResult, Verdict};
 use crate::domain::run::event::{Event, Wait, WaitReason};
@@ -41,9 +41,7 @@ fn in_scope(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
 
 /// Whether a cluster has traffic, or may have traffic because of a write without a response.
 fn has_traffic(state: &State, cluster: &str) -> bool {
-    carrying::groups_with_traffic(state)
-        .keys()
-        .any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == cluster))
+    state.groups_with_traffic().keys().any(|arn| state.started.groups.get(arn).is_some_and(|g| g.cluster == cluster))
 }
 
 /// Whether a gate guards nothing now, because it needs traffic of the old cluster, and the old cluster has no traffic

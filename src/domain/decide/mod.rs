@@ -44,7 +44,6 @@ mod way_back;
 
 pub use after_end::{FailureAfterEnd, failure_after_end};
 pub use call::{HookCall, HookInput};
-pub use carrying::groups_with_traffic;
 pub use chunk_gate::{ChunkVerdict, groups_to_read, judge_chunk};
 pub use context::Context;
 pub use decision::{Batch, Decision, ProcessOptions};
@@ -57,6 +56,4 @@ pub use retire::old_group;
 pub use rollback::sticky_clients_left;
 pub use step_exit::{is_continuous, stop_reason, stop_reason_now};
 pub use step_text::{action_line, command_line, label};
-pub use way_back::{
-    NO_WAY_BACK, WayBack, groups_after_rollback, no_target_text, refuses_rollback, way_back, way_back_by,
-};
+pub use way_back::{NO_WAY_BACK, WayBack, no_target_text, refuses_rollback, way_back, way_back_by};

@@ -7,9 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use super::carrying;
 use super::context::Context;
 use super::decision::{Decision, wait};
-use super::{carrying, way_back};
 use crate::base::time::later;
 use crate::domain::health::gate::{self, GuardVerdict};
 use crate::domain::run::event::{Event, WaitReason};
@@ -17,9 +17,8 @@ use crate::domain::run::state::RampProgress;
 
 /// Returns the decision after the current stage was read back on every route that can be written.
 pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
-    let old_groups: BTreeSet<&str> =
-        c.state.routes.values().flat_map(|route| way_back::groups_after_rollback(c.state, route)).collect();
-    if let Some(dead) = dead_group(c, &old_groups) {
+    let old_groups = c.state.all_return_groups();
+    if let Some(dead) = dead_group(c, old_groups) {
         let early = Some(format!("{} has no healthy target, so waiting does not help its traffic", c.name(dead)));
         return Decision::Record(vec![Event::Ramped { percent: 100, early }]);
     }
@@ -41,7 +40,7 @@ pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
             return wait(WaitReason::Unreadable, message, None);
         }
         if c.observed.samples_of(group).back().is_none_or(|sample| sample.at < written) {
-            unread_groups.push(group.to_owned());
+            unread_groups.push(group.clone());
         } else if let Some(why) = unready_reason(c, group, percent) {
             let message = format!("the rollback waits before {percent} %: {} {why}", c.name(group));
             return wait(WaitReason::Ramp, message, None);
@@ -55,9 +54,9 @@ pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
 }
 
 /// Returns a group of the new cluster that still has traffic, but no healthy target.
-fn dead_group<'a>(c: &Context<'a>, old_groups: &BTreeSet<&str>) -> Option<&'a str> {
-    let known = |group: &str| !c.observed.unreadable.contains_key(group) && c.observed.healthy(group) == Some(0);
-    carrying::groups_with_traffic(c.state).into_keys().find(|group| !old_groups.contains(group) && known(group))
+fn dead_group<'a>(c: &Context<'a>, old_groups: &BTreeSet<String>) -> Option<&'a String> {
+    let known = |group: &String| !c.observed.unreadable.contains_key(group) && c.observed.healthy(group) == Some(0);
+    c.state.groups_with_traffic().keys().find(|group| !old_groups.contains(*group) && known(group))
 }
 
 /// Returns why a group of the old cluster cannot take this share, according to the guard's conditions; `None` if it

@@ -49,9 +49,9 @@ impl<'a> Replacement<'a> {
     pub fn text(&self, deleted: &Route) -> String {
         let label = self.label;
         match self.split {
-            None => format!("{label}, which belongs to the run now, has the same conditions"),
+            None => format!("{label}, which belongs to the run now, has the same conditions as the deleted rule"),
             Some(split) => format!(
-                "{label}, which does not belong to the run, has the same conditions and sends {}",
+                "{label}, which does not belong to the run, has the same conditions as the deleted rule and sends {}",
                 shares_text(&deleted.start, split)
             ),
         }

@@ -29,10 +29,7 @@ pub fn way_back(state: &State, observed: &Observed) -> Vec<WayBack> {
 /// Returns the way back with the healthy targets of each group from `healthy`.
 pub fn way_back_by(state: &State, healthy: impl Fn(&str) -> Option<u32>) -> Vec<WayBack> {
     let mut all: BTreeMap<&str, WayBack> = BTreeMap::new();
-    let mut groups: Vec<_> = state.routes.values().flat_map(|route| groups_after_rollback(state, route)).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for arn in groups {
+    for arn in state.all_return_groups() {
         let Some(start) = state.started.groups.get(arn) else { continue };
         let entry = all.entry(&start.cluster).or_insert_with(|| WayBack {
             cluster: start.cluster.clone(),
@@ -45,18 +42,9 @@ pub fn way_back_by(state: &State, healthy: impl Fn(&str) -> Option<u32>) -> Vec<
     all.into_values().collect()
 }
 
-/// Returns the groups that have a route's traffic after a rollback.
-pub fn groups_after_rollback<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
-    let has_share = |cluster: &str, arn: &str| match &state.started.start {
-        Some(shares) => shares.get(cluster).is_some_and(|s| *s > 0),
-        None => route.original().carries(arn),
-    };
-    route.start.groups.iter().filter(|(c, arn)| has_share(c, arn)).map(|(_, arn)| arn.as_str()).collect()
-}
-
 /// Whether a route is known to have no healthy target for a rollback; `false` if the health could not be read.
 pub fn has_no_target(state: &State, route: &Route, observed: &Observed) -> bool {
-    let groups = groups_after_rollback(state, route);
+    let groups = state.groups_after_rollback(route);
     !groups.is_empty() && groups.iter().all(|arn| healthy(observed, arn) == Some(0))
 }
 

@@ -78,7 +78,7 @@ mod tests {
     }
 
     fn found(seen: &LoadBalancerReading, back_to: &str, away_from: &str) -> Option<Contradiction> {
-        let way = from_names::started(seen, &[back_to.to_owned()], &[away_from.to_owned()]).unwrap();
+        let way = from_names::prepare(seen, &[back_to.to_owned()], &[away_from.to_owned()]).unwrap();
         find(seen, &way.started)
     }
 

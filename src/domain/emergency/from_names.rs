@@ -20,7 +20,7 @@ type Pair<'a> = (&'a str, &'a str);
 /// # Errors
 /// [`EmergencyError`] if no group of this load balancer matches the names, if the destination of the traffic is not
 /// clear, or if cutover does not move the traffic of a load balancer of this type.
-pub fn started(
+pub fn prepare(
     seen: &LoadBalancerReading,
     back_to: &[String],
     away_from: &[String],
@@ -37,7 +37,7 @@ pub fn started(
 ///
 /// # Errors
 /// [`EmergencyError`] if no route forwards to the groups, or if the destination of the traffic is not clear.
-pub fn started_by_ids(
+pub fn prepare_by_ids(
     seen: &[LoadBalancerReading],
     pairs: &[(String, String)],
 ) -> Result<PreparedRollback, EmergencyError> {
@@ -204,7 +204,7 @@ mod tests {
         back_to: &str,
         away_from: &str,
     ) -> Result<Vec<(String, Option<u16>)>, EmergencyError> {
-        let prepared = started(seen, &globs(back_to), &globs(away_from))?;
+        let prepared = prepare(seen, &globs(back_to), &globs(away_from))?;
         assert_eq!(prepared.started.routes.len(), seen.routes().filter(|r| r.forwards().is_some()).count());
         let all: BTreeSet<_> = prepared
             .started
@@ -234,7 +234,7 @@ mod tests {
             weights_after_rollback(&half, "*-old", "*-new"),
             Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)]))
         );
-        let prepared = started(&half, &globs("shop-old"), &globs("shop-new")).unwrap();
+        let prepared = prepare(&half, &globs("shop-old"), &globs("shop-new")).unwrap();
         assert_eq!(
             prepared.started.groups.values().map(|g| g.name.as_str()).collect::<BTreeSet<_>>(),
             ["shop-new", "shop-old"].into()

@@ -39,7 +39,7 @@ mod tests {
     }
 
     fn to_named_groups(seen: &LoadBalancerReading) -> Result<PreparedRollback, EmergencyError> {
-        from_names::started(seen, &["webapp-a".to_owned()], &["webapp-b".to_owned()])
+        from_names::prepare(seen, &["webapp-a".to_owned()], &["webapp-b".to_owned()])
     }
 
     /// Even if only the ARN shows the type, because the load balancer itself could not be read.

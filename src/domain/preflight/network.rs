@@ -110,7 +110,7 @@ fn check_zones(
         load_balancer.name,
         load_balancer.zones.join(", "),
         named.join(", "),
-        first_short_gate(context, selected)
+        first_failing_gate(context, selected)
     );
     let help = format!(
         "enable these zones with a subnet in each (the list must include the current subnets):\n\
@@ -123,7 +123,7 @@ fn check_zones(
 
 /// Returns the first step whose gate the targets in the enabled zones do not pass, as the end of a sentence; empty if
 /// the targets are enough for all steps.
-fn first_short_gate(context: &Context<'_>, selected: &SelectedGroup) -> String {
+fn first_failing_gate(context: &Context<'_>, selected: &SelectedGroup) -> String {
     let usable = usable(context, selected);
     let pairs = context.pairs();
     let own = pairs.iter().filter(|(_, _, new)| new.group.arn == selected.group.arn);

@@ -19,8 +19,8 @@ pub fn sentence(plan: &Plan, state: &State, step: usize, now: Timestamp) -> Stri
     if holds.is_empty() { String::new() } else { format!(" Before that, the run waits for {}.", holds.join("; for ")) }
 }
 
-/// Returns why a run stays frozen by changes of other actors, with the commands that continue it; `None` if no change
-/// needs a decision of an operator.
+/// Returns why a run stays frozen after drift, with the commands that continue the run; `None` if an operator does not
+/// have to decide about any change.
 pub fn drift(state: &State) -> Option<String> {
     let why = drift_text::freeze_message(state)?;
     // A message about a deleted rule or changed conditions names its command.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::RunLoop;
-use crate::base::rate::WRITES;
+use crate::base::rate::WRITE_RATE;
 use crate::domain::decide::{self, Batch, ChunkVerdict, Context};
 use crate::domain::run::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
 use crate::domain::run::observation::Observation;
@@ -142,7 +142,7 @@ impl RunLoop<'_> {
         let blind = decide::unreadable_wait(&self.state, &self.watch).filter(|_| batch.writes.iter().any(unread));
         blind.unwrap_or_else(|| Wait {
             reason: WaitReason::Rate,
-            message: format!("limited to {} writes a second", WRITES.per_second),
+            message: format!("limited to {} writes a second", WRITE_RATE.per_second),
             until: None,
         })
     }

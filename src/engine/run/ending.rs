@@ -26,7 +26,7 @@ impl RunLoop<'_> {
 
     /// Stops driving a frozen run if the settings say so, instead of guarding it. A rollback is always completed.
     pub(super) async fn stop_if_frozen(&mut self) -> Result<Option<Ending>, EngineError> {
-        let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
+        let may = self.settings.exit_when_frozen && self.state.phase != Phase::RollingBack;
         let Some(Frozen { reason, message, .. }) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
         match stop_reason(reason) {
             // A gate that timed out waits for a person, so a process without a terminal exits. Other reasons for a

@@ -174,9 +174,9 @@ async fn watch_cluster(
 
 /// Returns the groups of the routes, each with the ARN of its load balancer.
 fn groups_with_balancers(state: &State) -> Vec<(String, String)> {
-    let carrying = crate::domain::decide::groups_with_traffic(state);
+    let carrying = state.groups_with_traffic();
     let pairs = state.routes.values().flat_map(|route| {
-        let arns = route.start.groups.values().filter(|arn| carrying.contains_key(arn.as_str()));
+        let arns = route.start.groups.values().filter(|arn| carrying.contains_key(*arn));
         arns.map(|arn| (arn.clone(), route.start.load_balancer.clone()))
     });
     pairs.collect::<BTreeMap<_, _>>().into_iter().collect()

@@ -123,7 +123,7 @@ impl RunLoop<'_> {
         self.hints.found_suspect = false;
         let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
         self.hints.rounds.set_failing(decide::failing_groups(&context));
-        let carrying = decide::groups_with_traffic(&self.state);
+        let carrying = self.state.groups_with_traffic();
         let calls = self.watch_list.calls().div_ceil(self.settings.parts).max(2);
         self.hints.rounds.next(&self.watch_list, |arn| carrying.contains_key(arn), calls, now)
     }
@@ -167,8 +167,8 @@ impl RunLoop<'_> {
             return None;
         }
         let read = |arn: &str| self.watch.samples_of(arn).back().map(|sample| sample.at);
-        let carrying = decide::groups_with_traffic(&self.state);
-        let arn = carrying.keys().copied().min_by_key(|arn| read(arn))?;
+        let carrying = self.state.groups_with_traffic();
+        let arn = carrying.keys().min_by_key(|arn| read(arn))?;
         let group = self.state.started.groups.get(arn)?.name.clone();
         Some(OldestHealth { group, at: read(arn), noticed_by: self.hints.noticed_by(arn) })
     }

@@ -17,7 +17,6 @@ use tokio::sync::watch;
 use super::{Executor, MAX_BLIND_AGE, PreparedWrite, may_be_stale, outcome, recent_content};
 use crate::base::rate::Rate;
 use crate::base::retry::{READ_BACK_SOON, RESTORE};
-use crate::domain::decide::groups_after_rollback;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Route, State};
@@ -368,8 +367,8 @@ pub async fn last_seen_intact(
     }
     let has_no_healthy_target = |arn: &str| health.get(&arn.to_owned()).is_some_and(|c| c.healthy == 0);
     let has_only_unhealthy_groups = |route: &Route| {
-        !groups_after_rollback(state, route).is_empty()
-            && groups_after_rollback(state, route).into_iter().all(has_no_healthy_target)
+        !state.groups_after_rollback(route).is_empty()
+            && state.groups_after_rollback(route).into_iter().all(has_no_healthy_target)
     };
     (!state.routes.values().any(has_only_unhealthy_groups)).then_some(verified_at)
 }

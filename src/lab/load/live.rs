@@ -102,7 +102,7 @@ async fn send_requests(traffic_task: Arc<TrafficTask>, rate: f64, mut stopped: o
     let mut requests = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut since, mut owed) = (Instant::now(), 0.0);
+    let (mut since, mut missing_requests) = (Instant::now(), 0.0);
     loop {
         tokio::select! {
             biased;
@@ -110,10 +110,10 @@ async fn send_requests(traffic_task: Arc<TrafficTask>, rate: f64, mut stopped: o
             _ = ticks.tick() => {}
         }
         while requests.try_join_next().is_some() {}
-        owed = (owed + rate * since.elapsed().as_secs_f64()).min(MAX_IN_FLIGHT as f64);
+        missing_requests = (missing_requests + rate * since.elapsed().as_secs_f64()).min(MAX_IN_FLIGHT as f64);
         since = Instant::now();
-        let now = (owed as usize).min(MAX_IN_FLIGHT.saturating_sub(requests.len()));
-        owed -= now as f64;
+        let now = (missing_requests as usize).min(MAX_IN_FLIGHT.saturating_sub(requests.len()));
+        missing_requests -= now as f64;
         for _ in 0..now {
             let Some(visit) = traffic_task.clients().next_visit(traffic_task.clock.now()) else { break };
             let traffic_task = Arc::clone(&traffic_task);

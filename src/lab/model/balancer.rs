@@ -30,7 +30,7 @@ pub(crate) struct Balancer {
     pub tags: Pairs,
     /// For each group, how many more requests of the managed routes it should have received so far. This keeps the sum
     /// over all routes exact.
-    pub owed: BTreeMap<usize, f64>,
+    pub missing_requests: BTreeMap<usize, f64>,
     /// The backend or map of HAProxy, if it is one; otherwise it is a load balancer of AWS.
     pub haproxy: Option<Frontend>,
 }

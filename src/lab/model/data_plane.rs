@@ -68,7 +68,8 @@ impl World {
         }
         let reset =
             |route| Pick { route, group: None, cluster: None, outcome: RoutingOutcome::Reset, set_cookie: None };
-        let Some(group) = self.routes[route].effective.next_group(&mut self.balancers[balancer].owed) else {
+        let Some(group) = self.routes[route].effective.next_group(&mut self.balancers[balancer].missing_requests)
+        else {
             return reset(route_arn);
         };
         let pick = self.pick_target(Arc::clone(&route_arn), group, None);

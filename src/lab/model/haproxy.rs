@@ -157,7 +157,7 @@ impl World {
     /// Returns the group that gets the next request, by weight. HAProxy sends nothing to servers that fail their checks:
     /// the servers of another group take over, except in a table of slots.
     pub(super) fn next_server(&mut self, route: usize, balancer: usize) -> Option<usize> {
-        let chosen = self.routes[route].effective.next_group(&mut self.balancers[balancer].owed)?;
+        let chosen = self.routes[route].effective.next_group(&mut self.balancers[balancer].missing_requests)?;
         if self.balancers[balancer].haproxy.is_none() {
             return Some(chosen);
         }

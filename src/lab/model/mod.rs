@@ -109,7 +109,8 @@ impl World {
         self.now
     }
 
-    /// Handles all events that are due at `now` or earlier, in order. An earlier `now` than before changes nothing.
+    /// Handles all events that are due at `now` or earlier, in order. If `now` is earlier than in
+    /// the call before, nothing happens.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some((at, due)) = self.queue.pop(now) {
             self.now = self.now.max(at);

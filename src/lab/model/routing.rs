@@ -1,7 +1,7 @@
 //! The data plane's copy of the actions, and the weighted choice of a target group.
 //!
-//! The choice is deterministic: each request adds the share of each group to what this group is owed, and the group
-//! with the highest amount owed gets the request. The amounts are kept for each route and summed for the load balancer,
+//! The choice is deterministic: each request adds the share of each group to the missing requests of the group, and the group
+//! with the most missing requests gets the request. The amounts are kept for each route and summed for the load balancer,
 //! so that neither a single route nor all routes together are off by more than one or two requests.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub(crate) struct WeightedGroup {
     /// Share of the group in the action, 0–1.
     pub share: f64,
     /// Number of requests of this route that the group should have received but has not yet (may be a fraction).
-    pub owed: f64,
+    pub missing_requests: f64,
 }
 
 impl EffectiveAction {
@@ -72,33 +72,33 @@ impl EffectiveAction {
         }
     }
 
-    /// Copies from the action `before` how many requests each group is owed.
+    /// Copies from the action `before` the missing requests of each group.
     pub fn keep_owed(&mut self, before: &Self) {
         if let FinalAction::Forward(entries) = &mut self.action {
             for entry in entries.iter_mut() {
                 if let Some(old) = before.entries().iter().find(|e| e.group == entry.group && e.share > 0.0) {
-                    entry.owed = old.owed;
+                    entry.missing_requests = old.missing_requests;
                 }
             }
         }
     }
 
     /// Chooses the next group by weight; `None` if every weight is 0.
-    pub fn next_group(&mut self, owed: &mut BTreeMap<usize, f64>) -> Option<usize> {
+    pub fn next_group(&mut self, missing_requests: &mut BTreeMap<usize, f64>) -> Option<usize> {
         let FinalAction::Forward(entries) = &mut self.action else { return None };
         let mut best: Option<(usize, f64)> = None;
         for (index, entry) in entries.iter_mut().enumerate().filter(|(_, e)| e.share > 0.0) {
-            entry.owed += entry.share;
-            let over_all = owed.entry(entry.group).or_insert(0.0);
+            entry.missing_requests += entry.share;
+            let over_all = missing_requests.entry(entry.group).or_insert(0.0);
             *over_all += entry.share;
-            let want = entry.owed + *over_all;
+            let want = entry.missing_requests + *over_all;
             if best.is_none_or(|(_, most)| want > most) {
                 best = Some((index, want));
             }
         }
         let chosen = &mut entries[best?.0];
-        chosen.owed -= 1.0;
-        *owed.entry(chosen.group).or_insert(0.0) -= 1.0;
+        chosen.missing_requests -= 1.0;
+        *missing_requests.entry(chosen.group).or_insert(0.0) -= 1.0;
         Some(chosen.group)
     }
 }
@@ -110,15 +110,15 @@ fn entries(actions: &[Value], index: &BTreeMap<std::sync::Arc<str>, usize>, phas
         .iter()
         .filter_map(|(arn, weight)| {
             let share = if total == 0 { 0.0 } else { f64::from(*weight) / f64::from(total) };
-            Some(WeightedGroup { group: *index.get(*arn)?, share, owed: 0.0 })
+            Some(WeightedGroup { group: *index.get(*arn)?, share, missing_requests: 0.0 })
         })
         .collect();
     // Give two groups opposite offsets, so that routes do not all choose the same group at the same time. The offsets
     // add up to zero.
     let mut used = entries.iter_mut().filter(|e| e.share > 0.0);
     if let (Some(first), Some(second)) = (used.next(), used.next()) {
-        first.owed = phase - 0.5;
-        second.owed = 0.5 - phase;
+        first.missing_requests = phase - 0.5;
+        second.missing_requests = 0.5 - phase;
     }
     entries
 }

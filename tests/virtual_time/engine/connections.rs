@@ -95,7 +95,7 @@ async fn a_rollback_to_named_groups_prepares_the_listener() {
     let selector = &test_run.plan.workloads[0].routes[0].load_balancer;
     let reading = read_balancer::read_for_rollback(selector, &test_run.lab.balancer, &*test_run.lab.clock, true).await;
     let reading = reading.expect("the load balancer should be readable");
-    let way = from_names::started(&reading, &["*-blue".to_owned()], &["*-green".to_owned()])
+    let way = from_names::prepare(&reading, &["*-blue".to_owned()], &["*-green".to_owned()])
         .expect("the names should give a pair of groups");
     let [route] = &way.started.routes[..] else { panic!("{:?}", way.started.routes) };
     assert!(route.keeps_connections && route.settle.is_none(), "{route:?}");

@@ -153,7 +153,7 @@ async fn rollback_works_without_a_journal() {
 #[tokio::test(start_paused = true)]
 async fn rollback_from_names_removes_its_tags_in_one_round() {
     let test_run = half_moved("{}").await;
-    let way = from_names::started(&read_load_balancer(&test_run).await, &["*-a".to_owned()], &["*-b".to_owned()])
+    let way = from_names::prepare(&read_load_balancer(&test_run).await, &["*-a".to_owned()], &["*-b".to_owned()])
         .expect("the names should give pairs of groups");
     let before = test_run.lab.model().call(|world, _| world.calls().len());
     assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &way.plan, way.started).await);
@@ -192,7 +192,7 @@ async fn rollback_works_with_a_corrupt_journal() {
 #[tokio::test(start_paused = true)]
 async fn rollback_works_without_a_plan() {
     let test_run = half_moved("{}").await;
-    let way = from_names::started(&read_load_balancer(&test_run).await, &["*-a".to_owned()], &["*-b".to_owned()])
+    let way = from_names::prepare(&read_load_balancer(&test_run).await, &["*-a".to_owned()], &["*-b".to_owned()])
         .expect("the names should give pairs of groups");
     assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &way.plan, way.started).await);
 }
@@ -233,7 +233,7 @@ async fn a_run_that_continues_after_a_rollback_elsewhere_has_its_tags_before_it_
 async fn a_rollback_in_the_wrong_direction_keeps_the_weights() {
     let test_run = half_moved("{}").await;
     let seen = read_load_balancer(&test_run).await;
-    let mut way = from_names::started(&seen, &["*-b".to_owned()], &["*-a".to_owned()])
+    let mut way = from_names::prepare(&seen, &["*-b".to_owned()], &["*-a".to_owned()])
         .expect("the names should give pairs of groups");
     let contradiction = contradiction::find(&seen, &way.started).expect("the tags should say the opposite");
     assert_eq!(contradiction.run, test_run.run);

@@ -235,7 +235,7 @@ async fn failing_or_slow_hooks_do_not_delay_a_rollback() {
 #[tokio::test(start_paused = true)]
 async fn with_on_failure_pause_resume_runs_a_failed_command_again() {
     let (mut test_run, hooks) = start_with_hooks("onFailure: pause").await;
-    test_run.settings.leave_when_frozen = false;
+    test_run.settings.exit_when_frozen = false;
     hooks.set_behavior("two", 3, true);
     let fixed_hooks = hooks.clone();
     let mut requested = false;

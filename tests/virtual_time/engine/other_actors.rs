@@ -30,7 +30,7 @@ fn rollback() -> Request {
 /// Starts a run of every action of two listeners, with this fault while half of the traffic is on `b`.
 async fn with_fault(fault: &str) -> TestRun {
     let spec = format!("{{faults: [{{at: {{share: {{cluster: to, atLeast: 50}}, after: 20s}}, {fault}}}]}}");
-    TestRun::begin_with(small::many_routes("", STEPS_YAML), &scenario(&spec), |s| s.leave_when_frozen = false).await
+    TestRun::begin_with(small::many_routes("", STEPS_YAML), &scenario(&spec), |s| s.exit_when_frozen = false).await
 }
 
 /// Drives the run to its end. Once drift has frozen the run, an operator sends these requests, one in each loop

@@ -225,7 +225,7 @@ async fn a_rollback_with_a_deleted_rule_ends_the_run() {
     let deleted = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 20s}, delete-rule: {}}]}";
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}]";
     let mut test_run =
-        TestRun::begin_with(small::many_routes("", steps), &scenario(deleted), |s| s.leave_when_frozen = false).await;
+        TestRun::begin_with(small::many_routes("", steps), &scenario(deleted), |s| s.exit_when_frozen = false).await;
     let ending = run_script(&mut test_run, vec![(frozen, rollback())]).await;
     assert_eq!(
         (ending_name(&ending), exit(&ending)),
@@ -259,7 +259,7 @@ const FOREIGN_WRITE_SPEC: &str =
 
 async fn drifted_run() -> TestRun {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}, {pause: {duration: 30s}}]";
-    TestRun::begin_with(small::many_routes("", steps), &scenario(FOREIGN_WRITE_SPEC), |s| s.leave_when_frozen = false)
+    TestRun::begin_with(small::many_routes("", steps), &scenario(FOREIGN_WRITE_SPEC), |s| s.exit_when_frozen = false)
         .await
 }
 
@@ -394,7 +394,7 @@ async fn a_rollback_without_a_way_back_is_refused_and_the_guard_goes_on() {
     let dead = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 1m}, kill: {cluster: from}}, \
                 {at: {share: {cluster: to, atLeast: 50}, after: 3m}, kill: {cluster: to}}]}";
     let mut test_run =
-        TestRun::begin_with(small::many_routes("", steps), &scenario(dead), |s| s.leave_when_frozen = false).await;
+        TestRun::begin_with(small::many_routes("", steps), &scenario(dead), |s| s.exit_when_frozen = false).await;
     let is_stuck: When = |state| state.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::NoWayBack);
     let (mut asked, mut forced): (Option<Timestamp>, bool) = (None, false);
     let ending = test_run

@@ -146,7 +146,7 @@ impl TestRun {
         let _ = write_checker.started.set(started.clone());
         let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
         let mut settings =
-            Settings { leave_when_frozen: true, ..Settings::new("alice@mac".into(), "mac".into(), things) };
+            Settings { exit_when_frozen: true, ..Settings::new("alice@mac".into(), "mac".into(), things) };
         change(&mut settings);
         let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
         drop(

@@ -230,7 +230,7 @@ impl Pair {
         let machine = self.machine(part);
         let mut settings =
             Settings::new(machine.name.to_owned(), machine.name.split('@').nth(1).unwrap_or_default().to_owned(), 4);
-        settings.leave_when_frozen = true;
+        settings.exit_when_frozen = true;
         settings.pid = 1 + u32::from(part == Part::Second);
         if part == Part::Second {
             ports.clock.sleep(self.comes).await;

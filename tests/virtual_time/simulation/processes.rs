@@ -140,7 +140,7 @@ impl Simulation {
     fn settings() -> Settings {
         let mut settings = Settings::new("alice@mac".into(), "mac".into(), 4);
         settings.pid = 1;
-        settings.leave_when_frozen = true;
+        settings.exit_when_frozen = true;
         settings
     }
 

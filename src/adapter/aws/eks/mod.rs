@@ -84,7 +84,7 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unre
 }
 
 /// Returns the text that a cluster does not exist, with the existing clusters if the caller may list them.
-async fn absent(config: &SdkConfig, name: &str) -> String {
+async fn cluster_not_found(config: &SdkConfig, name: &str) -> String {
     let region = config.region().map_or("the region", |region| region.as_ref());
     let counted = aws_sdk_eks::config::Builder::from(config).interceptor(AwsCallCounter).build();
     let listed = aws_sdk_eks::Client::from_conf(counted).list_clusters().send().await;
@@ -112,7 +112,9 @@ pub async fn connect_over(
     transport: Option<Transport>,
 ) -> Result<K8s, Unreadable> {
     let cluster = match describe(config, cluster_name).await {
-        Err(Unreadable::NotFound(_)) => return Err(Unreadable::NotFound(absent(config, cluster_name).await)),
+        Err(Unreadable::NotFound(_)) => {
+            return Err(Unreadable::NotFound(cluster_not_found(config, cluster_name).await));
+        }
         other => other?,
     };
     if !matches!(cluster.status.as_str(), "ACTIVE" | "UPDATING") {

@@ -33,7 +33,7 @@ where
             return Ok(all);
         }
         if next == marker {
-            return Err(Failure::Unknown("the endpoint returned the same page twice".to_owned()));
+            return Err(Failure::Unknown("AWS returned the same page of results twice".to_owned()));
         }
         marker = next;
     }

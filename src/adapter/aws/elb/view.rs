@@ -72,7 +72,7 @@ pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
     })
 }
 
-/// Converts a rule. The port of its listener is not part of the rule.
+/// Converts a rule to a live route. `port` is the port of its listener, which AWS does not return with the rule.
 pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
     let arn = arn_of(r.rule_arn(), "a rule")?;
     let actions = action::from_sdk(r.actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::private_file;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::{DamagedJournal, Parsed, line, parse};
+use crate::domain::run::journal::{DamagedJournal, Parsed, format_line, parse};
 use crate::port::store::StoreError;
 
 /// The name of the journal file in the run's folder.
@@ -136,7 +136,7 @@ impl Writer {
         };
         cached.forget(); // the cache is outdated now, and may have ten thousand records
         let record = Record::new(self.seq + 1, time, self.run.clone(), event.clone());
-        let (text, sum) = line(&self.sum, &record).map_err(|e| StoreError::Io {
+        let (text, sum) = format_line(&self.sum, &record).map_err(|e| StoreError::Io {
             path: self.path.display().to_string(),
             message: format!("the record cannot be written as JSON: {e}"),
         })?;

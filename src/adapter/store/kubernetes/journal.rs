@@ -18,7 +18,7 @@ use super::label::{self, Purpose};
 use super::parts;
 use crate::base::retry;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::{DamagedJournal, LineDamage, Parsed, line, parse};
+use crate::domain::run::journal::{DamagedJournal, LineDamage, Parsed, format_line, parse};
 use crate::port::store::{RunSummary, StoreError};
 
 /// The data key of the journal's text.
@@ -156,7 +156,7 @@ impl Writer {
     pub async fn append(&mut self, client: &NamespaceClient, record: &Record) -> Result<(), StoreError> {
         let wrong = |message: String| StoreError::Io { path: name_prefix(&self.run), message };
         let (text, sum) =
-            line(&self.sum, record).map_err(|e| wrong(format!("the record cannot be written as JSON: {e}")))?;
+            format_line(&self.sum, record).map_err(|e| wrong(format!("the record cannot be written as JSON: {e}")))?;
         let pieces = parts::split(&text, MAX_BYTES);
         if pieces.len() > parts::MAX_PARTS {
             return Err(wrong(format!(
@@ -270,7 +270,7 @@ fn parse_complete(client: &NamespaceClient, run: &str, text: &str) -> Result<Par
         .map_err(|c| StoreError::corrupt(format!("{} in {}", name_prefix(run), client.place()), &c))?;
     // A segment is written completely or not at all, so someone else truncated it.
     if parsed.torn || parsed.unterminated {
-        return Err(damaged(client, run, parsed.records, "the text is truncated".to_owned()));
+        return Err(damaged(client, run, parsed.records, "the end of the journal's text is missing".to_owned()));
     }
     Ok(parsed)
 }

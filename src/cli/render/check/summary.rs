@@ -23,8 +23,8 @@ const NAMED_ITEMS: usize = 24;
 const ANSWERS: usize = 4;
 /// Columns of the headings.
 const HEADINGS: usize = 10;
-/// Minimum number of lines for errors and warnings.
-const FINDINGS: usize = 4;
+/// The lines that the summary keeps for errors and warnings, even if it leaves out other lines.
+const MIN_FINDING_LINES: usize = 4;
 
 /// Returns the summary, which ends with a newline. `all` is the command that shows everything.
 pub fn summary(report: &CheckReport, all: &str, style: &Style) -> String {
@@ -61,7 +61,7 @@ fn short(report: &CheckReport, all: &str, style: &Style) -> String {
     routes(report, LISTED, &mut sets);
     line("routes", &sets.lines().map(str::trim).collect::<Vec<_>>().join("; "), style, &mut out);
     more(all, style, &mut out);
-    let room = SCREEN.saturating_sub(out.lines().count() + 2 + QUESTION).max(FINDINGS);
+    let room = SCREEN.saturating_sub(out.lines().count() + 2 + QUESTION).max(MIN_FINDING_LINES);
     short_findings(&serious(report), room, style, &mut out);
     verdict(report, style, &mut out);
     out

@@ -56,7 +56,7 @@ pub struct ClientResults {
     pub unhappened: Vec<String>,
     /// The faults of the scenario that began or ended, as sentences with their times.
     pub faults: Vec<(Timestamp, String)>,
-    /// The number of requests and of failed requests until each time of the run.
+    /// For each recorded time: the number of requests since the start of the run, and how many of them failed.
     pub totals: Vec<(Timestamp, u64, u64)>,
 }
 

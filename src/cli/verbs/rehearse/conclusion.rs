@@ -23,7 +23,7 @@ fn without_command(reason: &str) -> &str {
 }
 
 /// The longest reason, in characters. The lines above contain the complete reason.
-const MAX_REASON: usize = 240;
+const MAX_REASON_CHARS: usize = 240;
 
 /// Returns the lines. `unseen` is the sentence about failed requests that stopped nothing. `page` is the file of the
 /// report; `None` if no report was written.
@@ -47,7 +47,7 @@ pub fn lines(
     let mut lines = vec![format!(
         "the rehearsal ended with exit {}: {}{but}",
         exit_of(ending).code(),
-        line(without_command(&reason), MAX_REASON)
+        line(without_command(&reason), MAX_REASON_CHARS)
     )];
     if let Ending::Finished { outcome, remarks, left, accepted, .. } = ending {
         let not = if *outcome == RunOutcome::Completed { "NOT as planned" } else { "NOT restored" };

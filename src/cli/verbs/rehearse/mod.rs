@@ -259,7 +259,7 @@ fn settings(plan: &Plan, ports: &Ports, calls: usize) -> Settings {
     // A lab that is faster than real time needs no long deadline for a missing response.
     let deadline =
         if ports.clock.of_real(MIN_REAL_POLL) > MIN_REAL_POLL { Duration::from_secs(2) } else { settings.deadline };
-    Settings { pid: 0, leave_when_frozen: false, poll, gap, max_reading_age: reading_age, deadline, ..settings }
+    Settings { pid: 0, exit_when_frozen: false, poll, gap, max_reading_age: reading_age, deadline, ..settings }
 }
 
 /// How a process of the rehearsal ended.

@@ -56,7 +56,7 @@ pub async fn by_servers(global: &Global, args: &Rollback, store: Option<Arc<dyn 
         from_names::combined(back_to, away_from).into_iter().map(pair).collect::<Vec<_>>()
     });
     let pairs: Vec<_> = pairs.collect();
-    let mut way = from_names::started_by_ids(&readings, &pairs).map_err(|error| {
+    let mut way = from_names::prepare_by_ids(&readings, &pairs).map_err(|error| {
         let failure = Failure::new(Exit::Usage, error).next("nothing was written");
         left_out.iter().cloned().fold(failure, Failure::next)
     })?;

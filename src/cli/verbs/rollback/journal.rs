@@ -1,6 +1,6 @@
 //! A rollback that uses the journal of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::base::number::count;
 use crate::cli::args::Global;
 use crate::cli::moves::{Moves, RouteMove};
 use crate::cli::term;
-use crate::domain::decide::{self, desired_split, drift_text};
+use crate::domain::decide::{desired_split, drift_text};
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::run::observation::Marker;
@@ -98,8 +98,7 @@ impl LivePreview {
         let balancer = connect::balancer_of(&found.plan).await;
         let ids: Vec<_> = existing(state).map(|(id, _)| id.clone()).collect();
         let mark = marker::read(&*balancer.tags, &found.run.load_balancers, &found.run.id);
-        let groups: BTreeSet<_> = state.routes.values().flat_map(|r| decide::groups_after_rollback(state, r)).collect();
-        let groups: Vec<_> = groups.into_iter().map(str::to_owned).collect();
+        let groups: Vec<_> = state.all_return_groups().iter().cloned().collect();
         let health = tokio::time::timeout(HEALTH_TIMEOUT, balancer.traffic.health(&groups));
         let read = async { futures::join!(balancer.traffic.routes(&ids), mark, health) };
         let (read, mark, health) = connect::reads().read(0, read).await;

@@ -82,7 +82,7 @@ pub async fn by_groups(
         Ok(readings) => readings,
         Err(error) => return Err(read_failure(&config, error).await),
     };
-    let mut way = from_names::started(&readings, &args.back_to, &args.away_from)
+    let mut way = from_names::prepare(&readings, &args.back_to, &args.away_from)
         .map_err(|e| other_type(&e).unwrap_or_else(|| Failure::new(Exit::Usage, e).next("nothing was written")))?;
     let source = format!(
         "{}: back to {}, away from {}",

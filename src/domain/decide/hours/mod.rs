@@ -60,7 +60,7 @@ pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -
     };
     match begins {
         Some(begins) => until(format!("{why}; the step starts {}", format_in_zone(hours, begins)), Some(begins)),
-        None => until(format!("{why}; no start is possible in the next two years"), None),
+        None => until(format!("{why}; the step cannot start in the next two years: change `hours` in the plan"), None),
     }
 }
 

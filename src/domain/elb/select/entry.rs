@@ -338,7 +338,7 @@ impl EntrySelection<'_> {
             if !without_group.is_empty() {
                 let name = short_name(arn);
                 let message = format!(
-                    "target group {name} is not attached to {} of {} routes ({})",
+                    "{} of {} routes do not have the target group {name}: {}",
                     without_group.len(),
                     routes.len(),
                     without_group.join(", ")

@@ -125,7 +125,7 @@ pub fn to_json(record: &Record) -> Value {
 
 /// Returns the journal line of a record, with a newline, and the checksum of the record. `previous` is the checksum of
 /// the previous record; empty for the first record.
-pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
+pub fn format_line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
     let mut line = serde_json::to_string(&FlatRecord::of(record))?;
     line.truncate(line.len() - 1);
     let sum = checksum(previous, line.as_bytes());
@@ -236,7 +236,7 @@ mod tests {
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {
             let record = Record::new(seq, "2026-11-20T21:03:05Z".parse().unwrap(), "alpha-1", event);
-            let (line, next) = line(&sum, &record).unwrap();
+            let (line, next) = format_line(&sum, &record).unwrap();
             text.push_str(&line);
             sum = next;
             records.push(record);
@@ -306,7 +306,7 @@ mod tests {
         let outcome = Event::Outcome { route: route.clone(), result: WriteResult::Unknown, live: split, detail: None };
         for event in [Event::Drifted { route, expected: live.clone(), live: Some(live) }, outcome] {
             let record = Record::new(1, "2026-11-20T21:03:05.123456789Z".parse().unwrap(), "r", event);
-            let (text, _) = line("", &record).unwrap();
+            let (text, _) = format_line("", &record).unwrap();
             assert_eq!(parse(text.as_bytes()).unwrap().records, [record]);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::groups::GroupFacts;
 use super::legal::{self, IllegalEvent};
 use super::model::{
     BakeProgress, Drift, Frozen, HookProgress, HoursOverride, OpenWrites, Paused, Phase, RampProgress, Retirement,
@@ -71,6 +72,7 @@ impl State {
             rollback: None,
             routes: BTreeMap::new(),
             routes_by_group: BTreeMap::new(),
+            group_facts: GroupFacts::default(),
             newcomers: BTreeMap::new(),
             accepted_newcomers: BTreeSet::new(),
             shares_since: record.time,
@@ -96,6 +98,7 @@ impl State {
     /// Applies an event. If the state does not allow the event, returns an error and does not change the state.
     pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         self.check(event)?;
+        self.group_facts = GroupFacts::default();
         self.last_record_at = time;
         self.answered_requests.extend(event.request().map(str::to_owned));
         match event {

@@ -2,10 +2,12 @@
 //! panic. Do not add a clock, I/O or decisions.
 
 mod fold;
+mod groups;
 mod legal;
 mod model;
 mod other_actors;
 
+pub use groups::ReturnGroups;
 pub use legal::{IllegalEvent, StateSummary};
 pub use model::{
     AUTOMATIC, BakeProgress, Drift, Frozen, GateHistory, HookProgress, HoursOverride, LATE_READ, OpenWrites, Paused,

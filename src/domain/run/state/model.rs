@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::groups::GroupFacts;
 use crate::base::time::later;
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
@@ -91,6 +92,8 @@ pub struct State {
     pub routes: BTreeMap<RouteId, Route>,
     /// The routes by the ARN of a managed target group.
     pub(super) routes_by_group: BTreeMap<String, Vec<RouteId>>,
+    /// Facts about groups, computed from the other fields after each event.
+    pub(super) group_facts: GroupFacts,
     /// The rules that appeared since the start and that the run does not move.
     pub newcomers: BTreeMap<RouteId, RouteStart>,
     /// The ids of `newcomers` that replace a deleted route and that an operator accepted (`resume --keep-live`).

@@ -130,7 +130,7 @@ impl World {
             created: self.time(),
             attributes,
             tags,
-            owed: BTreeMap::new(),
+            missing_requests: BTreeMap::new(),
             haproxy: None,
         });
         self.balancers.len() - 1

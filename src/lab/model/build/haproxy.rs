@@ -50,7 +50,7 @@ impl World {
             created: self.time(),
             attributes: Pairs::new(),
             tags: Pairs::new(),
-            owed: BTreeMap::new(),
+            missing_requests: BTreeMap::new(),
             haproxy: Some(Frontend { backend, configured: slots.clone(), slots }),
         });
         self.balancers.len() - 1

@@ -27,7 +27,8 @@ pub(super) fn balancer(balancer: &Balancer) -> Value {
     })
 }
 
-/// Returns the JSON form of a listener with its default actions, as reads return them now.
+/// Returns the JSON form of a listener with the default actions that a read returns at this time. They can be older
+/// than the last write.
 pub(super) fn listener(world: &World, listener: &Listener) -> Value {
     let default = world.routes[listener.default].actions_at(world.as_of());
     let certificates: Vec<Value> = listener.certificates.iter().map(|c| json!({"CertificateArn": c})).collect();

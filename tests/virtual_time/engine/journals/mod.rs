@@ -273,7 +273,7 @@ async fn every_journal_is_resumed_to_its_end() {
             );
         }
         // An operator is present: a gate that times out does not end the process.
-        test_run.settings.leave_when_frozen = false;
+        test_run.settings.exit_when_frozen = false;
         let closed = journal.name == "stricter-window";
         if closed {
             let leave = test_run.ports.clock.now() + jiff::SignedDuration::from_mins(5);

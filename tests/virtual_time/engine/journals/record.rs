@@ -112,7 +112,7 @@ async fn record_canary() -> Recorded {
     let steps = "[{bind: {}}, {setWeight: 5}, {pause: {duration: 20m}}, {pause: {approval: error budgets compared}}, \
                  {setWeight: 50}, {pause: {duration: 5m}}]";
     let plan = small::many_routes("", steps);
-    let mut test_run = TestRun::begin_with(plan, &example("foreign-write"), |s| s.leave_when_frozen = false).await;
+    let mut test_run = TestRun::begin_with(plan, &example("foreign-write"), |s| s.exit_when_frozen = false).await;
     let resume = |mode| Request::Resume { by: bob(), mode, ignore_hours: None };
     let mut script = vec![
         (3, false, Request::Pause { by: bob(), reason: "read the dashboards first".into() }),

@@ -30,7 +30,7 @@ pub struct HookResults {
     /// Commands and hooks that ended and must not run again.
     pub over: BTreeMap<HookId, HookResult>,
     /// The steps whose commands started and are not undone.
-    pub owed: BTreeSet<usize>,
+    pub missing_requests: BTreeSet<usize>,
     /// Whether a rollback is in progress.
     back: bool,
 }
@@ -69,14 +69,14 @@ impl HookResults {
     fn take(&mut self, event: &Event) {
         match event {
             Event::HookStarted { hook, .. } if hook.at == HookPoint::Command => {
-                self.owed.insert(hook.step);
+                self.missing_requests.insert(hook.step);
             }
             Event::HookEnded { hook, result, .. } => {
                 if *result != HookResult::Interrupted {
                     self.over.insert(*hook, *result);
                 }
                 if (hook.at, *result) == (HookPoint::Undo, HookResult::Succeeded) {
-                    self.owed.remove(&hook.step);
+                    self.missing_requests.remove(&hook.step);
                 }
             }
             // An operator who resumes the run wants failed hooks to run again.
@@ -114,7 +114,7 @@ impl HookResults {
             let found = plan.strategy.steps.iter().find(|s| s.number == *step).map(|s| &s.kind);
             matches!(found, Some(StepKind::Exec(exec)) if exec.undo.is_some())
         };
-        self.owed.iter().copied().filter(undo)
+        self.missing_requests.iter().copied().filter(undo)
     }
 }
 

@@ -30,9 +30,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         }
         EntryContent::FinalState(routes) => {
             let outcome = facts.finished.ok_or("no record shows the outcome of the run")?;
-            let owed: Vec<_> = facts.hooks.known.not_undone(&facts.plan).collect();
-            ensure(outcome == RunOutcome::Completed || owed.is_empty(), || {
-                format!("{outcome:?}, but the commands of steps {owed:?} are not undone")
+            let missing_requests: Vec<_> = facts.hooks.known.not_undone(&facts.plan).collect();
+            ensure(outcome == RunOutcome::Completed || missing_requests.is_empty(), || {
+                format!("{outcome:?}, but the commands of steps {missing_requests:?} are not undone")
             })?;
             for route in facts.routes().iter().filter(|r| !facts.has_unseen_change(&r.id)) {
                 let wrong = match outcome {

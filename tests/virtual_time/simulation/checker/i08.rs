@@ -33,6 +33,6 @@ fn check_runs_once(facts: &Facts, hook: HookId) -> Found {
     ensure(!known.over.contains_key(&hook), || {
         format!("{hook:?} starts again, but ended before with {:?}", known.over.get(&hook))
     })?;
-    let begun = hook.at != HookPoint::Undo || known.owed.contains(&hook.step);
+    let begun = hook.at != HookPoint::Undo || known.missing_requests.contains(&hook.step);
     ensure(begun, || format!("the command of step {} is undone, but it did not start", hook.step))
 }

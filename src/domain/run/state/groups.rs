@@ -1,0 +1,110 @@
+//! Computes which target groups have traffic, and which groups get the traffic back. Whether they are healthy enough is
+//! decided in `decide`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use super::{Route, State};
+use crate::domain::health::gate;
+use crate::domain::traffic::{RouteContent, shares};
+
+/// Facts about target groups that change only with an event. A run asks for them several times per reading, so they are
+/// computed once per event: otherwise the cost of a run would grow with the square of its routes.
+#[derive(Debug, Default)]
+pub(super) struct GroupFacts(OnceLock<Facts>);
+
+#[derive(Debug)]
+struct Facts {
+    /// The groups with traffic, with their largest share in percent.
+    carrying: BTreeMap<String, u32>,
+    /// For each group of a route: the groups that get the traffic of its routes back.
+    returns: BTreeMap<String, ReturnGroups>,
+    /// All groups that get traffic back.
+    all_returns: BTreeSet<String>,
+}
+
+/// The groups that get the traffic of some routes back after a rollback.
+#[derive(Debug, Default)]
+pub struct ReturnGroups {
+    /// The ARNs of the groups.
+    pub arns: BTreeSet<String>,
+    /// The sum of their healthy targets at the start of the run.
+    pub baseline: u32,
+}
+
+/// A copy of a state may be changed, so it computes its facts itself.
+impl Clone for GroupFacts {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// The facts follow from the other fields of the state.
+impl PartialEq for GroupFacts {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl State {
+    /// Returns the groups that have traffic now, or may have traffic because of a write without a response. The value
+    /// is the largest share of the group on any route, in percent.
+    pub fn groups_with_traffic(&self) -> &BTreeMap<String, u32> {
+        &self.facts().carrying
+    }
+
+    /// Returns the groups that get the traffic of a group's routes back after a rollback; `None` if no route has this
+    /// group.
+    pub fn return_groups(&self, group: &str) -> Option<&ReturnGroups> {
+        self.facts().returns.get(group)
+    }
+
+    /// Returns the ARNs of all groups that get traffic back after a rollback.
+    pub fn all_return_groups(&self) -> &BTreeSet<String> {
+        &self.facts().all_returns
+    }
+
+    /// Returns the groups that have a route's traffic after a rollback.
+    pub fn groups_after_rollback<'a>(&'a self, route: &'a Route) -> Vec<&'a str> {
+        let has_share = |cluster: &str, arn: &str| match &self.started.start {
+            Some(shares) => shares.get(cluster).is_some_and(|s| *s > 0),
+            None => route.original().carries(arn),
+        };
+        route.start.groups.iter().filter(|(c, arn)| has_share(c, arn)).map(|(_, arn)| arn.as_str()).collect()
+    }
+
+    fn facts(&self) -> &Facts {
+        self.group_facts.0.get_or_init(|| {
+            let returns: BTreeMap<_, _> =
+                self.routes_by_group.keys().map(|group| (group.clone(), self.compute_return_groups(group))).collect();
+            let all_returns = returns.values().flat_map(|groups| groups.arns.iter().cloned()).collect();
+            Facts { carrying: self.compute_carrying(), returns, all_returns }
+        })
+    }
+
+    fn compute_carrying(&self) -> BTreeMap<String, u32> {
+        let mut all: BTreeMap<&str, u32> = BTreeMap::new();
+        for route in self.routes.values().filter(|r| !r.is_deleted()) {
+            let live = route.drifted_content().and_then(RouteContent::forward_split);
+            let open_writes = route.open_writes.iter().flat_map(|open| &open.splits);
+            for split in live.into_iter().chain([route.split()]).chain(open_writes) {
+                for (_, arn, share) in shares::managed_shares(split, &route.start.groups) {
+                    let share = gate::ceil(share);
+                    if share > 0 {
+                        let entry = all.entry(arn).or_default();
+                        *entry = share.max(*entry);
+                    }
+                }
+            }
+        }
+        all.into_iter().map(|(arn, share)| (arn.to_owned(), share)).collect()
+    }
+
+    fn compute_return_groups(&self, group: &str) -> ReturnGroups {
+        let routes = self.routes_of_group(group);
+        let arns: BTreeSet<String> =
+            routes.flat_map(|route| self.groups_after_rollback(route)).map(str::to_owned).collect();
+        let baseline = arns.iter().filter_map(|arn| self.started.groups.get(arn)).map(|g| g.healthy).sum();
+        ReturnGroups { arns, baseline }
+    }
+}
