@@ -31,13 +31,13 @@ impl Hooks for HookRunner {
             HookAction::Exec(argv) => {
                 let (variables, timeout) = (variables(&call.input), call.timeout);
                 let line = CommandLine { argv, variables, input, timeout, folder: &self.folder };
-                let (code, stdout) = command::run(line).await.map_err(|why| clipped(&why))?;
-                let result = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
+                let ended = command::run(line).await.map_err(|why| clipped(&why))?;
+                let result = serde_json::from_slice::<serde_json::Value>(&ended.stdout).ok();
                 let result =
                     result.as_ref().and_then(|result| result["message"].as_str()).map(clipped).unwrap_or_default();
-                match code {
+                match ended.code {
                     0 => Ok(result),
-                    code if result.is_empty() => Err(format!("exit code {code}")),
+                    _ if result.is_empty() => Err(clipped(&ended.failure())),
                     code => Err(format!("exit code {code}: {result}")),
                 }
             }
@@ -149,6 +149,8 @@ mod tests {
         );
         assert_eq!(shell("echo '{\"message\": \"12 tables\"}'").await, Ok("12 tables".into()));
         assert_eq!(shell("echo '{\"message\": \"locked\"}'; exit 3").await, Err("exit code 3: locked".into()));
+        let quota = shell("echo started >&2; echo 'cannot scale: quota' >&2; exit 3").await;
+        assert_eq!(quota, Err("exit code 3: cannot scale: quota".into()));
         let nothing = HookRunner::default().call(&hook(HookAction::Exec(vec!["./no-such-program".into()]))).await;
         assert!(nothing.as_ref().is_err_and(|why| why.contains("no-such-program")), "{nothing:?}");
     }

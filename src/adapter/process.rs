@@ -4,10 +4,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 
 use crate::base::redact;
 use crate::plan::model::Plan;
@@ -73,8 +74,30 @@ fn can_execute(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs a command. Returns the exit code and the standard output (up to 1 MiB), or why there is no exit code.
-pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
+/// The time to read the rest of the standard error of a program that has exited. A process that the program left behind
+/// may keep it open.
+const STDERR_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// The result of a command that exited.
+pub struct CommandResult {
+    /// The exit code.
+    pub code: i32,
+    /// The standard output, up to 1 MiB.
+    pub stdout: Vec<u8>,
+    /// The last line of the standard error, without credentials; empty if there is none.
+    pub last_error: String,
+}
+
+impl CommandResult {
+    /// Returns the exit code with the last line of the standard error, which usually has the cause.
+    pub fn failure(&self) -> String {
+        let Self { code, last_error, .. } = self;
+        if last_error.is_empty() { format!("exit code {code}") } else { format!("exit code {code}: {last_error}") }
+    }
+}
+
+/// Runs a command. The error says why there is no exit code.
+pub async fn run(line: CommandLine<'_>) -> Result<CommandResult, String> {
     let (program, arguments) = line.argv.split_first().ok_or("the command is empty")?;
     let mut command = Command::new(line.folder.path(program));
     if let Some(folder) = &line.folder.0 {
@@ -85,7 +108,7 @@ pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
         .args(arguments)
         .stdin(input)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .process_group(0);
     command.envs(line.variables);
@@ -107,14 +130,36 @@ pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
         }
         stdout
     };
-    let all = async { tokio::join!(read, stdout, child.wait()) };
+    let last_error = Mutex::new(String::new());
+    let mut errors = std::pin::pin!(remember_last_line(child.stderr.take(), &last_error));
+    let all = async {
+        let mut program = std::pin::pin!(async { tokio::join!(read, stdout, child.wait()) });
+        let result = tokio::select! {
+            result = &mut program => result,
+            () = &mut errors => return program.await,
+        };
+        let _ = tokio::time::timeout(STDERR_TIMEOUT, &mut errors).await;
+        result
+    };
     let result = tokio::time::timeout(line.timeout, all).await;
     drop(group);
     let ((), stdout, status) =
         result.map_err(|_| clean(&format!("{program} took longer than {} s", line.timeout.as_secs_f64())))?;
     let status = status.map_err(|error| clean(&format!("{program}: {error}")))?;
     let code = status.code().ok_or_else(|| clean(&format!("{program} was killed")))?;
-    Ok((code, stdout))
+    let last_error = last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(CommandResult { code, stdout, last_error })
+}
+
+/// Reads the standard error of a program and remembers the last line that is not empty.
+async fn remember_last_line(stderr: Option<ChildStderr>, last: &Mutex<String>) {
+    let Some(stderr) = stderr else { return };
+    let mut lines = BufReader::new(stderr.take(OUTPUT_LIMIT)).lines();
+    while let Ok(Some(text)) = lines.next_line().await {
+        if !text.trim().is_empty() {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = clean(text.trim());
+        }
+    }
 }
 
 /// Removes credentials. The URL or path of a program may contain credentials.

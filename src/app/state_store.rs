@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::exit::{Exit, Failure, store_failure};
 use super::{connect, find};
@@ -11,7 +14,10 @@ use crate::adapter::clock::SystemClock;
 use crate::adapter::kubernetes::{self as kube, K8s};
 use crate::adapter::store::fs::LocalStore;
 use crate::adapter::store::kubernetes::KubernetesStore;
+use crate::base::duration::format_exact;
+use crate::base::finding::{Code, Finding};
 use crate::plan::model::{ClusterAccess, Plan, StateLocation};
+use crate::plan::schedule;
 use crate::port::store::{Store, StoreError};
 
 /// The location of the store, from the command line or the environment.
@@ -47,6 +53,31 @@ pub fn location_of(given: &StateOptions, plan: &Plan) -> Result<StateLocation, F
         }
         (from_plan, _) => from_plan.clone(),
     })
+}
+
+/// The length of a plan from which other people need access to its state. It is about one shift.
+const SHIFT: Duration = Duration::from_hours(8);
+
+/// Returns a finding if a plan takes longer than a shift, and its state is on this machine only.
+pub fn check_length(given: &StateOptions, plan: &Plan, now: Timestamp) -> Option<Finding> {
+    let length: Duration = plan.runs().iter().map(|run| length(run, now)).sum();
+    if length <= SHIFT || location_of(given, plan).ok()? != StateLocation::Local {
+        return None;
+    }
+    let message = format!(
+        "the plan takes at least {}, and its state is on this machine only: nobody can continue the run, or stop it, from \
+         another machine",
+        format_exact(length)
+    );
+    let help = "store the state in a cluster (`spec.state`, see `cutover help state`), and start the run with --detach";
+    Some(Finding::new(Code::CUT314, "state", message).help(help))
+}
+
+/// Returns the minimum time from now to the end of a run, with the waits for windows.
+fn length(run: &Plan, now: Timestamp) -> Duration {
+    let end = schedule::earliest_starts(run, now, 0).last().copied();
+    let with_windows = end.map_or(Duration::ZERO, |end| end.duration_since(now).unsigned_abs());
+    schedule::min_duration(run, 0).max(with_windows)
 }
 
 /// Opens the store of a plan's runs.
@@ -104,5 +135,33 @@ pub async fn connect(access: &ClusterAccess, namespace: &str, region: Option<&st
             kubectl: format!("{kubectl} -n {namespace}"),
         }),
         Err(why) => Err(store_failure(StoreError::Unusable { place, why: why.to_string() })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture;
+
+    #[test]
+    fn a_plan_longer_than_a_shift_needs_shared_state() {
+        let mut plan = fixture::plan();
+        let given = StateOptions::default();
+        let code = |given: &StateOptions, plan: &Plan| {
+            check_length(given, plan, Timestamp::UNIX_EPOCH).map(|finding| finding.code)
+        };
+        plan.strategy.longest_settle = Duration::from_mins(1);
+        assert_eq!(code(&given, &plan), None, "a short plan");
+        plan.strategy.longest_settle = Duration::from_hours(5);
+        assert_eq!(code(&given, &plan), Some(Code::CUT314));
+        let shared =
+            StateLocation::Kubernetes { access: ClusterAccess::Eks("tools".into()), namespace: "cutover".into() };
+        assert_eq!(
+            code(&StateOptions { state: Some(shared.clone()), ..given.clone() }, &plan),
+            None,
+            "shared by --state"
+        );
+        plan.state = shared;
+        assert_eq!(code(&given, &plan), None, "shared by the plan");
     }
 }

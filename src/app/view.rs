@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::names::Names;
+use super::names::{Names, plan_argument};
 use crate::base::number::percent;
 use crate::domain::decide;
 use crate::domain::decide::{drift_cause, drift_text};
@@ -39,6 +39,9 @@ pub struct RunView {
     pub run: String,
     /// The plan's name.
     pub plan: String,
+    /// The plan file for commands; `PLAN` if it is not known.
+    #[serde(skip)]
+    pub plan_file: String,
     /// The time of this view.
     pub now: Timestamp,
     /// The phase of the run.
@@ -274,6 +277,21 @@ pub enum Guard {
     Over,
 }
 
+impl FreezeView {
+    /// More routes may have drifted since the event, so the message about drift is that of the current state.
+    fn of(state: &State, state::Frozen { reason, message, since }: state::Frozen) -> Self {
+        let now = (reason == FreezeReason::Drift).then(|| drift_text::freeze_message(state)).flatten();
+        Self { reason, message: now.unwrap_or(message), since }
+    }
+}
+
+/// Removes the end of a bake that no process observes: only observed time counts.
+fn stop_bake(wait: &mut Wait) {
+    if wait.reason == WaitReason::Bake && wait.until.take().is_some() {
+        wait.message.push_str("; no time counts while no process drives the run");
+    }
+}
+
 impl RunView {
     /// Builds the view. Without `watch`, the shares are the last confirmed shares, and the health is unknown. The guard
     /// is the run's owner at the last observation in `watch`; [`RunView::with_heartbeat`] replaces it.
@@ -285,17 +303,14 @@ impl RunView {
         Self {
             run: state.run.clone(),
             plan: state.started.plan.clone(),
+            plan_file: plan_argument(plan),
             now,
             phase: state.phase,
             outcome: state.finished,
             step: state.step,
             steps: plan.strategy.steps.iter().map(decide::label).collect(),
             paused: state.paused.clone().map(|state::Paused { by, why }| PauseView { by, reason: why }),
-            frozen: state.frozen.clone().map(|state::Frozen { reason, message, since }| FreezeView {
-                reason,
-                message,
-                since,
-            }),
+            frozen: state.frozen.clone().map(|frozen| FreezeView::of(state, frozen)),
             rollback_cause: state.rollback.as_ref().map(|r| r.cause.clone()),
             retired: state.retirement.is_some(),
             sticky_clients_left: state.finished.is_some() && decide::sticky_clients_left(plan, state),
@@ -345,6 +360,9 @@ impl RunView {
                 Some(l) => Guard::Unguarded { since: l.observed_at },
                 None => self.guard,
             };
+        }
+        if matches!(self.guard, Guard::Unguarded { .. }) {
+            self.waits.iter_mut().for_each(stop_bake);
         }
         self
     }

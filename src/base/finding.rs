@@ -188,6 +188,7 @@ codes! {
         CUT311 Info "a step lowers the share of the new cluster";
         CUT312 Error "the plan is done: its newest run has completed";
         CUT313 Info "a wave has changed in the plan since it was done";
+        CUT314 Warning "a plan of many hours stores its state on one machine";
         CUT320 Info "the clusters are not compared, because the plan has no compare gate";
         CUT330 Error "a Network Load Balancer's action would have target groups that do not fit together";
         CUT331 Error "a target group does not fit the protocol of a listener";

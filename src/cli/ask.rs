@@ -174,7 +174,7 @@ mod tests {
             assert!(question.contains(part), "{part}\n{question}");
         }
         let many = CheckReport { hooks: vec![report.hooks[0].clone(); 9], ..report };
-        assert!(start_question(&many).contains("It runs 9 hooks on this machine."));
+        assert!(start_question(&many).contains("It executes 9 hooks on this machine."));
         let plain = CheckReport::offline(&crate::domain::fixture::plan(), Vec::new());
         assert!(!start_question(&plain).contains("It "), "{}", start_question(&plain));
     }

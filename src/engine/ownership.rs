@@ -327,7 +327,7 @@ fn is_throttled(error: &MarkerError) -> bool {
 
 /// Puts the marker while this process owns the locks. With the locks, a marker whose run is finished or was never
 /// started in this store has no owner, and is replaced.
-async fn put_marker(
+pub(super) async fn put_marker(
     tag_store: &dyn TagStore,
     store: &dyn Store,
     settings: &Settings,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::fill::fill;
 use super::{clipped, unreadable};
-use crate::adapter::process::{self as command, CommandLine, Folder};
+use crate::adapter::process::{self as command, CommandLine, CommandResult, Folder};
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{GateCondition, MetricCommand};
@@ -44,22 +44,22 @@ pub async fn measure(source: &MetricCommand, folder: &Folder, measurement: &Meas
     ];
     let (input, timeout) = (String::new(), source.timeout);
     match command::run(CommandLine { argv: &argv, variables, input, timeout, folder }).await {
-        Ok((code, stdout)) => value_from_output(&measurement.gate.condition, code, &stdout),
+        Ok(ended) => value_from_output(&measurement.gate.condition, &ended),
         Err(why) => unreadable(why),
     }
 }
 
-fn value_from_output(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
-    let output = serde_json::from_slice::<ExecOutput>(stdout).ok();
+fn value_from_output(judge: &GateCondition, ended: &CommandResult) -> MeasuredValue {
+    let output = serde_json::from_slice::<ExecOutput>(&ended.stdout).ok();
     let message = output.as_ref().and_then(|s| s.message.as_deref()).map(clipped);
     if *judge == GateCondition::State {
         return MeasuredValue::State {
-            well: code == 0,
-            message: message.unwrap_or_else(|| format!("exit code {code}")),
+            well: ended.code == 0,
+            message: message.unwrap_or_else(|| clipped(&ended.failure())),
         };
     }
-    if code != 0 {
-        return unreadable(message.unwrap_or_else(|| format!("exit code {code}")));
+    if ended.code != 0 {
+        return unreadable(message.unwrap_or_else(|| clipped(&ended.failure())));
     }
     let Some(output) = output else { return unreadable("the output of the command is not a JSON object") };
     let nothing = |what: &str| MeasuredValue::Nothing {

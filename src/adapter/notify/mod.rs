@@ -171,9 +171,9 @@ impl Target {
                     timeout: *timeout,
                     folder: &self.folder,
                 };
-                match command::run(line).await.map_err(DeliveryError::Temporary)? {
-                    (0, _) => Ok(()),
-                    (code, _) => Err(DeliveryError::Temporary(format!("{} exited with code {code}", argv[0]))),
+                match command::run(line).await.map_err(DeliveryError::Temporary)?.code {
+                    0 => Ok(()),
+                    code => Err(DeliveryError::Temporary(format!("{} exited with code {code}", argv[0]))),
                 }
             }
         }

@@ -4,6 +4,7 @@ pub mod check;
 pub mod compare;
 pub mod dashboard;
 pub mod events;
+pub mod final_weights;
 pub mod fit;
 #[cfg(test)]
 pub(in crate::cli) mod fixture;

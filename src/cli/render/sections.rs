@@ -24,8 +24,6 @@ use crate::port::store::{NoticedBy, OldestHealth};
 
 /// Maximum number of groups that are listed; more groups are summed up by cluster.
 const LISTED_GROUPS: usize = 8;
-/// Maximum number of drifted routes that the dashboard names; the others are counted.
-const NAMED_DRIFTED_ROUTES: usize = 6;
 
 /// Columns of the headings.
 const HEADING: usize = 10;
@@ -134,7 +132,10 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
         Phase::Ready if view.step > view.steps.len() => "every step is done, completing the run",
         Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
     };
-    (Tone::Strong, text.into())
+    match view.guard {
+        Guard::Unguarded { .. } => (Tone::Bad, format!("{text}, but no process drives the run")),
+        _ => (Tone::Strong, text.into()),
+    }
 }
 
 /// The waits for gates, before anything moves.
@@ -320,7 +321,6 @@ fn open(view: &RunView, style: &Style) -> Option<String> {
 
 pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let groups = equal_drift(&view.drift);
-    let shown = if all { groups.len() } else { NAMED_DRIFTED_ROUTES };
     // Only `status` and the last lines of a process have room to say who changed the route and what to do.
     let by = |d: &DriftView| match d.accepted {
         true => "; accepted".to_owned(),
@@ -332,11 +332,7 @@ pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
         let who = if routes.len() == 1 { routes[0].to_owned() } else { count_and_list(routes) };
         style.paint(tone, &format!("{who}: {}{}", d.change, by(d)))
     };
-    let mut lines: Vec<_> = groups.iter().take(shown).map(line).collect();
-    if groups.len() > shown {
-        let more: usize = groups[shown..].iter().map(|(_, routes)| routes.len()).sum();
-        lines.push(style.paint(Tone::Bad, &format!("and {more} more")));
-    }
+    let mut lines: Vec<_> = groups.iter().map(line).collect();
     let advice: BTreeSet<_> = view.drift.iter().filter(|_| all).filter_map(|d| d.advice.as_deref()).collect();
     lines.extend(advice.into_iter().flat_map(str::lines).map(str::to_owned));
     lines

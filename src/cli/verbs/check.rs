@@ -49,12 +49,14 @@ pub struct Check {
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let whole = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let mut exit = Exit::Done;
+    let mut length = check_length(global, &whole);
     for plan in whole.runs() {
         let machine = machine_facts(&plan, &HookRunner::in_folder(Folder::of(&plan)));
         let mut findings = preflight::notes(&plan);
         let unusable = machine_findings(&plan, &machine).into_iter();
         // The check of a file may run on any machine, so a missing program is only a warning.
         findings.extend(unusable.map(|finding| finding.lowered(Severity::Warning)));
+        findings.extend(length.take());
         let report = CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now());
         exit = worse(exit, print_report(global, &report, args.verbose));
     }
@@ -69,7 +71,7 @@ pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     }
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     let (prepared, runs) = futures::join!(shown(prepare(&plan, &ports, 1)), earlier_runs(global, &plan));
-    Ok(print_report(global, &runs.explain(prepared.report), args.verbose))
+    Ok(print_report(global, &runs.explain(global, &plan, prepared.report), args.verbose))
 }
 
 /// Checks each wave of a plan that is not done, as a run of its own. The traffic of a wave that is done is on the new
@@ -79,6 +81,7 @@ async fn check_waves(global: &Global, plan: &Plan, verbose: bool) -> Result<Exit
     let runs = WaveRuns::of(all);
     let migration = runs.migration(plan, false);
     let mut notes: Vec<Finding> = unfinished.into_iter().chain(waves::changed(plan, &migration)).collect();
+    notes.extend(check_length(global, plan));
     let (mut exit, mut checked) = (Exit::Done, 0);
     for wave in to_begin(plan, &migration) {
         let ports = connect::ports(&wave.plan, std::sync::Arc::new(MemoryStore::new())).await;
@@ -110,11 +113,16 @@ struct EarlierRuns {
 }
 
 impl EarlierRuns {
-    fn explain(self, mut report: CheckReport) -> CheckReport {
+    fn explain(self, global: &Global, plan: &Plan, mut report: CheckReport) -> CheckReport {
         explain_completed_run(&mut report, &self.all);
         report.findings.splice(0..0, self.unfinished);
+        report.findings.extend(check_length(global, plan));
         report
     }
+}
+
+fn check_length(global: &Global, plan: &Plan) -> Option<Finding> {
+    state_store::check_length(&global.state_options(), plan, jiff::Timestamp::now())
 }
 
 /// Searches for the runs of the plan. If the store cannot be read, returns none, because `check` also runs on machines
@@ -149,7 +157,7 @@ pub async fn dry_run(
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     let prepared = shown(prepare(&plan, &ports, from_step));
     let (prepared, runs) = futures::join!(prepared, earlier_runs(global, &plan));
-    let exit = print_report(global, &runs.explain(prepared.report), verbose);
+    let exit = print_report(global, &runs.explain(global, &plan, prepared.report), verbose);
     if from_step > 1 {
         term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));
     }

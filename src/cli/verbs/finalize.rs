@@ -13,11 +13,13 @@ use crate::app::waves::WaveRuns;
 use crate::app::{connect, drive, find, identity, owner, state_store};
 use crate::base::number::count;
 use crate::cli::args::{Global, Output, help_text, value};
+use crate::cli::render;
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::render::wrap::hang;
 use crate::cli::term;
 use crate::domain::decide::finalize::{ConditionStatus, FinalizeCondition, blocked_by_run, judge, worst_status};
 use crate::domain::run::state::{Phase, State};
+use crate::domain::view::final_weights::final_weights;
 use crate::domain::waves::WaveStatus;
 use crate::engine::{Ports, finalize, ownership};
 use crate::port::store::{Request, Store};
@@ -89,7 +91,7 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let worst = worst.ok_or_else(|| Failure::new(Exit::Refused, "the old cluster of every wave is already retired"))?;
     if !args.detach {
         for candidate in &candidates {
-            show(global, &candidate.found, &candidate.items);
+            show(global, candidate);
         }
         return Ok(exit(worst));
     }
@@ -194,7 +196,9 @@ fn unfinished_retirement(state: &State) -> FinalizeCondition {
     FinalizeCondition { what: "run", stands: ConditionStatus::Wait, message, until: None }
 }
 
-fn show(global: &Global, found: &StoredRun, items: &[FinalizeCondition]) {
+fn show(global: &Global, Candidate { found, state, items, .. }: &Candidate) {
+    let weights =
+        if worst_status(items) == ConditionStatus::Yes { final_weights(&found.plan, state) } else { Vec::new() };
     let shown = match global.output {
         Output::Json => {
             let last = worst_status(items);
@@ -204,12 +208,17 @@ fn show(global: &Global, found: &StoredRun, items: &[FinalizeCondition]) {
                 "cluster": found.plan.strategy.from,
                 "canRetire": last == ConditionStatus::Yes,
                 "items": items,
+                "finalWeights": weights,
             })
             .to_string()
         }
-        _ => text(found, items, false, &term::style(global.color)),
+        _ => format!(
+            "{}\n{}",
+            text(found, items, false, &term::style(global.color)),
+            render::final_weights::text(&weights)
+        ),
     };
-    let _ = term::print(&shown);
+    let _ = term::print(shown.trim_end());
 }
 
 /// Returns when to try again and what to type then; empty if no time is known.

@@ -59,8 +59,11 @@ fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
     if c.observed.marker == Some(Marker::Missing) {
         return Some((
             FreezeReason::LockLost,
-            "the marker tag is missing from the load balancer, and the load balancer has no marker of another run"
-                .into(),
+            format!(
+                "the marker tag is missing from the load balancer, and the load balancer has no marker of another run; to \
+                 put the tag again and continue: cutover resume {}",
+                c.state.run
+            ),
         ));
     }
     if let Some(why) = &c.observed.lock_warning {

@@ -124,7 +124,8 @@ pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Time
         if state.rollback.is_some() && matches!(gate.condition, GateCondition::Share { .. }) {
             return before_rollback(state, gate);
         }
-        let asked = !state.measurements(&gate.name).is_empty();
+        // Without the gate's scope or traffic, the last measurement says nothing about the shares of now.
+        let asked = (is_in_force || over) && !state.measurements(&gate.name).is_empty();
         let verdict = asked.then(|| metrics::verdict(&context, gate));
         let holds = verdict.as_ref().is_none_or(|verdict| verdict.result == GateResult::Hold);
         if is_in_force && holds && metrics::has_nothing_to_compare(plan, state, gate) {

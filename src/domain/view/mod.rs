@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod comparison;
+pub mod final_weights;
 pub mod gates;
 pub mod history;
 pub mod holds;

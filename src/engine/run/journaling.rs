@@ -150,7 +150,11 @@ impl RunLoop<'_> {
                 }
                 let event = request::to_event(self.plan, &self.state, &request, Some(&name));
                 let event = self.refuse_without_way_back(event, request.kind()).await;
+                let resumed = matches!(event, Event::Resumed { .. });
                 self.journal(event).await?;
+                if resumed {
+                    self.put_missing_tags().await?;
+                }
             }
             if self.journal.is_flushed()
                 && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await

@@ -1,10 +1,12 @@
-//! Puts the tags with the original weights again, before this process raises a share. A rollback from another machine
-//! removes these tags. Without them, the next rollback from another machine would not know the original weights.
+//! Puts the tags of the run again, before this process raises a share. A rollback from another machine removes them.
+//! Without the marker no share is raised, and without the original weights in the tags the next rollback from another
+//! machine would not know them.
 
 use super::RunLoop;
 use crate::domain::run::event::{Event, Record, Started};
+use crate::domain::run::observation::{Marker, Observation};
 use crate::domain::run::state::Phase;
-use crate::engine::{EngineError, weight_tags};
+use crate::engine::{EngineError, observation, ownership, weight_tags};
 use crate::plan::model::MarkerMode;
 
 impl RunLoop<'_> {
@@ -16,7 +18,26 @@ impl RunLoop<'_> {
         (continued, last.map(|record| record.event.clone()))
     }
 
-    /// Puts the tags again if they are missing. Journals the result if it differs from the last result, so that a run
+    /// Puts the marker and the weights again if the marker is missing, because an operator has just resumed the run.
+    pub(super) async fn put_missing_tags(&mut self) -> Result<(), EngineError> {
+        if self.plan.marker != MarkerMode::Tag || self.watch.marker != Some(Marker::Missing) {
+            return Ok(());
+        }
+        let (tag_store, store) = (&*self.ports.balancer.tags, &*self.ports.store);
+        let (run, load_balancers) = (&self.state.run, &self.state.started.load_balancers);
+        let now = self.ports.clock.now();
+        let put = ownership::put_marker(tag_store, store, &self.settings, run, load_balancers, now, false).await;
+        if let Err(error) = put {
+            tracing::warn!("{error}; no share is raised");
+        }
+        if let Some(marker) = observation::observe_marker(&self.watch_list, tag_store, &*self.ports.clock).await {
+            let now = self.ports.clock.now();
+            self.watch.add(now, Observation { marker: Some(marker), ..Observation::default() }, false);
+        }
+        self.put_missing_weights((true, None)).await
+    }
+
+    /// Puts the tags with the weights again if they are missing. Journals the result if it differs from the last result, so that a run
     /// without the permission does not journal the failure in each `cutover step`.
     pub(super) async fn put_missing_weights(
         &mut self,

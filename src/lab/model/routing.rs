@@ -1,8 +1,8 @@
 //! The data plane's copy of the actions, and the weighted choice of a target group.
 //!
-//! The choice is deterministic: each request adds the share of each group to the missing requests of the group, and the group
-//! with the most missing requests gets the request. The amounts are kept for each route and summed for the load balancer,
-//! so that neither a single route nor all routes together are off by more than one or two requests.
+//! The choice is deterministic: each request adds the share of each group to the missing requests of the group, and the
+//! group with the most missing requests gets the request. The amounts are kept for each route and summed for the load
+//! balancer, so that neither a single route nor all routes together are off by more than one or two requests.
 
 use std::collections::BTreeMap;
 

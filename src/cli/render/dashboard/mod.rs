@@ -5,7 +5,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::fit::{Parts, Screen, truncated};
 use super::sections::{sections, state_line};
-use super::status::continue_commands;
+use super::status::{continue_commands, rollback_commands};
 use super::style::{Style, Tone};
 use super::wrap::wrap;
 use crate::app::view::RunView;
@@ -19,9 +19,10 @@ pub fn dashboard_lines(view: &RunView, screen: Screen, style: &Style) -> Vec<Str
     head.extend(state.into_iter().map(|line| format!("  {}", style.paint(tone, &line))));
     let mut below = sections(view, style, false);
     let commands = if view.reachable { continue_commands(view) } else { Vec::new() };
-    if !commands.is_empty() {
-        below.push(("continue", commands));
-    }
+    let back = if view.reachable && view.frozen.is_some() { rollback_commands(view) } else { Vec::new() };
+    let is_new = |command: &String| !commands.iter().any(|other| other.starts_with(command.as_str()));
+    let back: Vec<_> = back.into_iter().filter(is_new).collect();
+    below.extend([("continue", commands), ("roll back", back)].into_iter().filter(|(_, lines)| !lines.is_empty()));
     truncated(Parts::new(head, &below, view, screen, style).lay_out(|most| steps(view, most, style)), screen, style)
 }
 

@@ -89,18 +89,19 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
 
 /// Returns the commands for the time after the end of a run, except a rollback.
 fn commands_after_end(view: &RunView) -> Vec<String> {
+    let plan = &view.plan_file;
     let report = || format!("cutover report {}   # a page: what happened, and why", view.run);
     match view.outcome {
         _ if view.without_journal.is_some() || view.retired || view.aborted_to.is_some() => Vec::new(),
         None => Vec::new(),
         Some(RunOutcome::Completed) => match view.waves.iter().find(|wave| wave.status != WaveStatus::Done) {
-            Some(next) => vec![format!("cutover run PLAN   # the next wave, {}", next.wave)],
+            Some(next) => vec![format!("cutover run {plan}   # the next wave, {}", next.wave)],
             None => vec![format!("cutover finalize {}   # can the old cluster be retired?", view.run)],
         },
         Some(RunOutcome::RolledBack) => {
-            vec![report(), "cutover run PLAN   # a new run, when the cause is gone".to_owned()]
+            vec![report(), format!("cutover run {plan}   # a new run, when the cause is gone")]
         }
-        Some(RunOutcome::Aborted) => vec![report(), "cutover run PLAN   # a new run".to_owned()],
+        Some(RunOutcome::Aborted) => vec![report(), format!("cutover run {plan}   # a new run")],
     }
 }
 
@@ -170,7 +171,11 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         if why.is_empty() { line } else { format!("{line}   # {why}") }
     };
     if let (Some(RunOutcome::Aborted), Some(step)) = (view.outcome, view.aborted_to) {
-        return vec![format!("cutover run PLAN --from-step {}   # a new run with the same plan file", step + 1)];
+        return vec![format!(
+            "cutover run {} --from-step {}   # a new run with the same plan file",
+            view.plan_file,
+            step + 1
+        )];
     }
     if view.outcome.is_some() || view.without_journal.is_some() {
         return Vec::new();
@@ -225,7 +230,8 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         commands.insert(0, command("resume", "", ""));
     }
     if view.frozen.is_none() && view.waits.iter().any(|wait| wait.reason == WaitReason::Compare) {
-        commands.push("cutover compare PLAN   # what differs now; the run compares again by itself".to_owned());
+        let what = "what differs now; the run compares again by itself";
+        commands.push(format!("cutover compare {}   # {what}", view.plan_file));
     }
     if view.frozen.is_none() && view.waits.iter().any(|wait| wait.reason == WaitReason::Window) {
         commands.push(command("resume", " --ignore-hours REASON", "start this step outside of the plan's hours"));

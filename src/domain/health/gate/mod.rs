@@ -123,7 +123,8 @@ impl Sample {
         let (healthy, registered) = (self.counts.healthy, self.registered());
         if healthy < need.healthy {
             let needed = count(usize::try_from(need.healthy).unwrap_or(usize::MAX), "healthy target");
-            return Some(format!("has {healthy} of the {needed} that {} % needs", need.share));
+            let states = state_list(self);
+            return Some(format!("has {healthy} of the {needed} that {} % needs{states}", need.share));
         }
         let percent = percentage(healthy, registered);
         if percent < need.percent {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::groups::GroupFacts;
+use super::group_facts::GroupFacts;
 use super::legal::{self, IllegalEvent};
 use super::model::{
     BakeProgress, Drift, Frozen, HookProgress, HoursOverride, OpenWrites, Paused, Phase, RampProgress, Retirement,

@@ -2,12 +2,13 @@
 //! panic. Do not add a clock, I/O or decisions.
 
 mod fold;
+mod group_facts;
 mod groups;
 mod legal;
 mod model;
 mod other_actors;
 
-pub use groups::ReturnGroups;
+pub use group_facts::ReturnGroups;
 pub use legal::{IllegalEvent, StateSummary};
 pub use model::{
     AUTOMATIC, BakeProgress, Drift, Frozen, GateHistory, HookProgress, HoursOverride, LATE_READ, OpenWrites, Paused,

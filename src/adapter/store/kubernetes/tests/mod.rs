@@ -305,7 +305,7 @@ async fn a_missing_part_of_a_record_is_damage() {
     let objects = cluster.all(Kind::ConfigMap);
     let part = objects.iter().map(|p| meta_text(p, "name")).find(|name| name.contains("-part3-")).unwrap();
     cluster.objects.lock().unwrap().delete(Kind::ConfigMap, NAMESPACE, part, time(0));
-    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("the text is truncated"));
+    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("the end of the journal's text is missing"));
 }
 
 type Damage = fn(&mut String);
@@ -315,7 +315,7 @@ async fn an_edited_journal_is_refused_with_the_emergency_command() {
     let first = format!("cutover-{RUN}-journal-00001");
     let damages: [(&str, Damage); 3] = [
         ("the checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
-        ("the text is truncated", |text| text.truncate(text.len() - 9)),
+        ("the end of the journal's text is missing", |text| text.truncate(text.len() - 9)),
         ("the checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
     ];
     for (why, damage) in damages {
