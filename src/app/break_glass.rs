@@ -35,7 +35,7 @@ pub async fn warning(run: &RunSummary) -> Option<String> {
 
 /// Returns the next step of the operator, which ends a run whose script was used.
 fn next(run: &str) -> String {
-    format!("to end the run: cutover rollback {run} (reads every route, and restores the routes that are not restored)")
+    format!("to read every route, restore what is not restored, and end the run: cutover rollback {run}")
 }
 
 /// Adds to the refusal of a new run that the script of the unfinished run was used.

@@ -117,7 +117,13 @@ fn read_plan_file(path: &str) -> Result<Vec<u8>, Failure> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
-    read.map_err(|e| Failure::new(Exit::Usage, format!("{path}: {e}")))?;
+    read.map_err(|e| {
+        let failure = Failure::new(Exit::Usage, format!("{path}: {e}"));
+        match e.kind() {
+            std::io::ErrorKind::NotFound => failure.next("this command needs the file of a plan, such as plan.yaml"),
+            _ => failure,
+        }
+    })?;
     Ok(bytes)
 }
 
@@ -215,7 +221,14 @@ pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse -
 async fn unknown_run(store: &dyn Store, target: &str) -> Failure {
     let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
     let failure = with_run_list(store, failure).await;
-    if is_run_id(target) { failure.next(NO_REHEARSALS) } else { failure }
+    let is_file = [".yaml", ".yml"].iter().any(|end| target.ends_with(end)) || target.contains('/');
+    if is_run_id(target) {
+        failure.next(NO_REHEARSALS)
+    } else if is_file && !Path::new(target).exists() {
+        failure.next(format!("there is no file {target}, either"))
+    } else {
+        failure
+    }
 }
 
 /// Whether a name has the form of a run's id: `PLAN-YYYYMMDD-HHMMSS-xxxx`.

@@ -3,7 +3,7 @@
 use super::comparison;
 use super::exit::{Exit, Failure};
 use crate::adapter::notify::known_failure;
-use crate::base::finding::Severity;
+use crate::base::finding::{Code, Finding, Severity};
 use crate::domain::decide::desired_split;
 use crate::domain::preflight;
 use crate::domain::preflight::facts::{Facts, MachineFacts, UnusableCommand};
@@ -13,10 +13,11 @@ use crate::domain::run::event::Started;
 use crate::domain::view::check::CheckReport;
 use crate::engine::inventory::clusters_with_retries;
 use crate::engine::inventory::facts::{expected_calls, gate_answers, gather_at};
-use crate::engine::marker::KEY;
+use crate::engine::marker::{self, KEY};
 use crate::engine::{OBSERVE_BUDGET, Ports, poll_interval};
 use crate::plan::model::{Plan, Shares};
 use crate::port::Hooks;
+use crate::port::store::{RunSummary, Store};
 
 /// The facts before a run, and the report of the preflight.
 pub struct Preparation {
@@ -70,6 +71,28 @@ pub fn describe_calls(groups: usize, routes: usize, load_balancers: usize) -> us
 }
 
 impl Preparation {
+    /// Returns a finding if a load balancer has the marker of a run that is not in `known`: a new run would be refused.
+    pub async fn other_owner(&self, store: Option<&dyn Store>, known: &[RunSummary]) -> Option<Finding> {
+        for load_balancer in self.facts.selection.load_balancers.values() {
+            let Some(value) = load_balancer.tags.get(KEY) else { continue };
+            let is_over = match store {
+                Some(store) => marker::is_unstarted_or_finished(store, value).await,
+                None => false,
+            };
+            if is_over || known.iter().any(|run| run.id == marker::run_of(value)) {
+                continue;
+            }
+            let name = &load_balancer.name;
+            let message = format!("another run owns this load balancer (run, owner, since): {value}");
+            let help = format!(
+                "wait until that run has ended, or put its traffic back and remove its marker: cutover rollback \
+                 --load-balancer {name}\nwhat is live: cutover status --load-balancer {name}"
+            );
+            return Some(Finding::new(Code::CUT315, name, message).help(help));
+        }
+        None
+    }
+
     /// Combines the findings that refuse a start into one failure; `None` if there is no such finding.
     pub fn refusal(&self) -> Option<Failure> {
         let refusing: Vec<_> =

@@ -189,6 +189,7 @@ codes! {
         CUT312 Error "the plan is done: its newest run has completed";
         CUT313 Info "a wave has changed in the plan since it was done";
         CUT314 Warning "a plan of many hours stores its state on one machine";
+        CUT315 Error "another run owns a load balancer of the plan";
         CUT320 Info "the clusters are not compared, because the plan has no compare gate";
         CUT330 Error "a Network Load Balancer's action would have target groups that do not fit together";
         CUT331 Error "a target group does not fit the protocol of a listener";

@@ -30,7 +30,8 @@ use crate::cli::verbs::status::Status;
 use crate::cli::verbs::steer::{Abort, Promote, Resume};
 use crate::cli::verbs::step::Step;
 
-/// Moves production traffic from one Kubernetes cluster to another, step by step, at an AWS Application Load Balancer.
+/// Moves production traffic from one Kubernetes cluster to another, step by step, at the load balancers: ALB, NLB and
+/// HAProxy.
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(name = "cutover", version, propagate_version = false, disable_help_subcommand = true, max_term_width = 120)]
 #[command(after_help = "In an emergency, restore the traffic:

@@ -1,6 +1,7 @@
 //! `cutover check`: checks the plan and runs the preflight, and shows the weights of every route after every step.
 //! Changes nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +11,7 @@ use crate::adapter::process::Folder;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::done::explain_completed_run;
 use crate::app::exit::{Exit, Failure};
-use crate::app::prepare::{machine_facts, prepare};
+use crate::app::prepare::{Preparation, machine_facts, prepare};
 use crate::app::start::{UnfinishedRun, unfinished};
 use crate::app::waves::{WaveRuns, to_begin};
 use crate::app::{connect, find, state_store, waves};
@@ -23,7 +24,7 @@ use crate::domain::preflight;
 use crate::domain::preflight::machine::machine_findings;
 use crate::domain::view::check::CheckReport;
 use crate::plan::model::Plan;
-use crate::port::store::RunSummary;
+use crate::port::store::{RunSummary, Store};
 
 /// The arguments of `cutover check`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -69,23 +70,25 @@ pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     if !plan.waves.is_empty() {
         return Box::pin(check_waves(global, &plan, args.verbose)).await;
     }
-    let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
+    let ports = connect::ports(&plan, Arc::new(MemoryStore::new())).await;
     let (prepared, runs) = futures::join!(shown(prepare(&plan, &ports, 1)), earlier_runs(global, &plan));
-    Ok(print_report(global, &runs.explain(global, &plan, prepared.report), args.verbose))
+    Ok(print_report(global, &runs.explain(global, &plan, prepared).await, args.verbose))
 }
 
 /// Checks each wave of a plan that is not done, as a run of its own. The traffic of a wave that is done is on the new
 /// cluster, so that its start is not checked.
 async fn check_waves(global: &Global, plan: &Plan, verbose: bool) -> Result<Exit, Failure> {
-    let EarlierRuns { all, unfinished } = earlier_runs(global, plan).await;
-    let runs = WaveRuns::of(all);
+    let EarlierRuns { store, all, unfinished } = earlier_runs(global, plan).await;
+    let runs = WaveRuns::of(all.clone());
     let migration = runs.migration(plan, false);
     let mut notes: Vec<Finding> = unfinished.into_iter().chain(waves::changed(plan, &migration)).collect();
     notes.extend(check_length(global, plan));
     let (mut exit, mut checked) = (Exit::Done, 0);
     for wave in to_begin(plan, &migration) {
-        let ports = connect::ports(&wave.plan, std::sync::Arc::new(MemoryStore::new())).await;
-        let mut report = shown(prepare(&wave.plan, &ports, 1)).await.report;
+        let ports = connect::ports(&wave.plan, Arc::new(MemoryStore::new())).await;
+        let prepared = shown(prepare(&wave.plan, &ports, 1)).await;
+        notes.extend(prepared.other_owner(store.as_deref(), &all).await);
+        let mut report = prepared.report;
         report.findings.splice(0..0, notes.drain(..));
         exit = worse(exit, print_report(global, &report, verbose));
         checked += 1;
@@ -107,15 +110,19 @@ const SEARCH_TIMEOUT: Duration = Duration::from_secs(15);
 /// The earlier runs of a plan that determine whether a run may start.
 #[derive(Default)]
 struct EarlierRuns {
+    /// The store of the runs; `None` if it cannot be read.
+    store: Option<Arc<dyn Store>>,
     all: Vec<RunSummary>,
     /// The finding about an unfinished run.
     unfinished: Option<Finding>,
 }
 
 impl EarlierRuns {
-    fn explain(self, global: &Global, plan: &Plan, mut report: CheckReport) -> CheckReport {
+    async fn explain(self, global: &Global, plan: &Plan, prepared: Preparation) -> CheckReport {
+        let owner = prepared.other_owner(self.store.as_deref(), &self.all).await;
+        let mut report = prepared.report;
         explain_completed_run(&mut report, &self.all);
-        report.findings.splice(0..0, self.unfinished);
+        report.findings.splice(0..0, self.unfinished.into_iter().chain(owner));
         report.findings.extend(check_length(global, plan));
         report
     }
@@ -133,7 +140,7 @@ async fn earlier_runs(global: &Global, plan: &Plan) -> EarlierRuns {
         let all = store.find(&plan.name).await.ok()?;
         let unfinished = unfinished(&*store, &all).await;
         let finding = |run: UnfinishedRun| Finding::new(Code::CUT308, "run", run.message).help(run.next.join("\n"));
-        Some(EarlierRuns { unfinished: unfinished.map(finding), all })
+        Some(EarlierRuns { unfinished: unfinished.map(finding), store: Some(store), all })
     };
     tokio::time::timeout(SEARCH_TIMEOUT, search).await.ok().flatten().unwrap_or_default()
 }
@@ -154,10 +161,10 @@ pub async fn dry_run(
     }
     let plan = wave.and_then(|wave| plan.narrowed(wave)).unwrap_or(plan);
     let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
-    let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
+    let ports = connect::ports(&plan, Arc::new(MemoryStore::new())).await;
     let prepared = shown(prepare(&plan, &ports, from_step));
     let (prepared, runs) = futures::join!(prepared, earlier_runs(global, &plan));
-    let exit = print_report(global, &runs.explain(global, &plan, prepared.report), verbose);
+    let exit = print_report(global, &runs.explain(global, &plan, prepared).await, verbose);
     if from_step > 1 {
         term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));
     }

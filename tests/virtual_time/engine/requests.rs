@@ -3,6 +3,7 @@
 use cutover::app::exit::Exit;
 use cutover::base::rate::Rate;
 use cutover::domain::elb;
+use cutover::domain::emergency::MARKER_KEY;
 use cutover::domain::run::event::{Event, FreezeReason, RequestKind, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::RouteKind;
@@ -269,6 +270,48 @@ async fn an_operator_rolls_back_a_frozen_run_with_its_drifted_routes() {
     let ending = run_script(&mut test_run, vec![(frozen, rollback())]).await;
     assert_eq!(ending_name(&ending), "aborted");
     test_run.assert_original(&[]);
+}
+
+/// Regression test: `resume` did not put the marker that another command had removed, so that the run froze again after
+/// every `resume`, until its process ended.
+#[tokio::test(start_paused = true)]
+async fn a_resumed_run_puts_its_marker_again() {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}]";
+    let plan = small::many_routes("", steps);
+    let mut test_run = TestRun::begin_with(plan, &scenario("{}"), |s| s.exit_when_frozen = false).await;
+    let shell = test_run.lab.model().clone();
+    let load_balancer = test_run.started().load_balancers[0].clone();
+    let (mut removed, mut resumed) = (false, 0);
+    let ending = test_run
+        .run_with(&mut |state, _, _, _| {
+            if state.phase == Phase::Baking && !removed {
+                removed = true;
+                remove_tag(&shell, &load_balancer, MARKER_KEY);
+            }
+            if state.frozen.is_some() && resumed == 0 {
+                resumed += 1;
+                assert_eq!(state.frozen.as_ref().map(|frozen| frozen.reason), Some(FreezeReason::LockLost));
+                return vec![resume(ResumeMode::PLAIN)];
+            }
+            vec![]
+        })
+        .await;
+    assert_eq!((ending_name(&ending), resumed), ("completed", 1), "{}", test_run.output());
+    let frozen = test_run.records().iter().filter(|r| matches!(r.event, Event::Frozen { .. })).count();
+    assert_eq!(frozen, 1, "{}", test_run.output());
+    test_run.assert_shares(100, &[]);
+}
+
+/// Removes a tag, as another command does.
+fn remove_tag(shell: &SharedModel, arn: &str, key: &str) {
+    let call = format!(
+        "Action=RemoveTags&Version=2015-12-01&ResourceArns.member.1={}&TagKeys.member.1={}",
+        arn.replace('/', "%2F"),
+        key.replace('/', "%2F")
+    );
+    let request = http::Request::post("/").body(call.into()).expect("the request should be valid");
+    let answer = shell.change(|world, now| world.aws(&request, now));
+    assert_eq!(answer.response.status(), 200, "{}", String::from_utf8_lossy(answer.response.body()));
 }
 
 #[tokio::test(start_paused = true)]

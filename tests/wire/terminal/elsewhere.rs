@@ -36,6 +36,8 @@ fn the_machine_of_the_run_says_that_another_machine_put_the_traffic_back() {
     run.until("a wait for the bake", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
     let id = run.run.clone();
     look_from_elsewhere(&lab);
+    let check = elsewhere(&lab, "check plan.yaml --output json");
+    assert!(check.code == 3 && check.out.contains("CUT315"), "{check:?}");
     let back = elsewhere(&lab, "rollback --yes --take-over");
     let said = format!("{}{}", back.out, back.err);
     assert_eq!(back.code, 0, "{back:?}");
