@@ -235,6 +235,12 @@ fn other_failure(error: &CredentialsError, profiles: &Profiles) -> String {
              (`aws sso login`), or set AWS_PROFILE"
                 .to_owned()
         }
+        // Without any credentials, the last provider is that of EC2, which this machine does not have.
+        _ if messages.contains("IMDS") => {
+            "no credentials found in the environment, the AWS profile, web identity and ECS, and this machine is not in \
+             EC2; log in (`aws sso login`), or set AWS_PROFILE"
+                .to_owned()
+        }
         CredentialsError::ProviderTimedOut(_) => "the credential provider did not respond in time".to_owned(),
         CredentialsError::InvalidConfiguration(_) => format!("the AWS profile {name} is not valid: {messages}"),
         _ => format!("the credential provider failed, or the login has expired: {messages}"),

@@ -6,7 +6,7 @@ use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
-use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
+use crate::plan::model::{PortRef, ServiceRef, StepKind, TargetType, Workload};
 use crate::plan::place;
 
 /// The names that a load balancer controller uses for readiness gates of pods.
@@ -170,8 +170,13 @@ fn check_readiness_gates(
             .iter()
             .map(|o| format!("{kubectl} -n {} rollout restart {}/{}", service.namespace, o.kind.to_lowercase(), o.name))
             .collect();
+        let bind = context.plan.strategy.steps.iter().find(|step| step.kind == StepKind::Bind);
+        let stop = bind.filter(|_| service_bindings.is_empty());
+        let stop = stop.map_or_else(String::new, |step| {
+            format!(" (`cutover run {} --until {}` stops there)", context.plan.source, step.number)
+        });
         let help = format!(
-            "these pods become ready before the load balancer has checked them. After the binding exists and \
+            "these pods become ready before the load balancer has checked them. After the binding exists{stop} and \
              before traffic moves, run:\n{}",
             restarts.join("\n")
         );

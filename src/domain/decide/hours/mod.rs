@@ -1,5 +1,7 @@
 //! Applies windows, blackouts and `notBefore` to the start of a step. Calendar arithmetic belongs in `base::hours`.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::base::duration;
@@ -56,7 +58,8 @@ pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -
                 format_in_zone(hours, *to)
             )
         }
-        None => format!("step {number} and the pause after it take {long} and do not fit into a window now"),
+        None if earliest_fit(hours, now, Duration::ZERO) != Some(now) => "no window is open now".to_owned(),
+        None => format!("step {number} and the pause after it take {long}, longer than the window is still open"),
     };
     match begins {
         Some(begins) => until(format!("{why}; the step starts {}", format_in_zone(hours, begins)), Some(begins)),

@@ -31,10 +31,12 @@ fn only_steps_that_raise_wait_for_a_window() {
     let (message, until) = wait(&plan, 2, evening).expect("step 2 must wait");
     assert_eq!(
         message,
-        "step 2 and the pause after it take 10m15s and do not fit into a window now; \
+        "step 2 and the pause after it take 10m15s, longer than the window is still open; \
          the step starts Tue 2026-01-06 09:00 UTC (09:00 UTC)"
     );
     assert_eq!(until.as_deref(), Some("2026-01-06T09:00:00Z"));
+    let (message, _) = wait(&plan, 2, "2026-01-05T20:00:00Z").expect("step 2 must wait");
+    assert!(message.starts_with("no window is open now; the step starts Tue 2026-01-06 09:00"), "{message}");
     assert_eq!(
         (wait(&plan, 1, evening), wait(&plan, 3, evening), wait(&plan, 5, evening)),
         (None, None, None),

@@ -34,7 +34,7 @@ pub(super) fn decisions(input: &RunbookInput<'_>, out: &mut String) {
 fn failure(policy: OnFailure) -> &'static str {
     match policy {
         OnFailure::Rollback => "it gives all traffic back",
-        OnFailure::Pause => "it stops raising, keeps watching, and calls a person; the traffic stays where it is",
+        OnFailure::Pause => "it stops raising, keeps watching, and waits for a person; the traffic stays where it is",
     }
 }
 
