@@ -27,6 +27,8 @@ pub struct DriveOptions {
     pub api_budget: Option<f64>,
     /// Whether to stop instead of guarding a frozen run.
     pub exit_when_frozen: bool,
+    /// Whether to take the run over from the process that drives it.
+    pub take_over: bool,
 }
 
 impl DriveOptions {
@@ -85,13 +87,17 @@ pub async fn resume(
             .await
             .map_err(|e| Failure::new(Exit::Internal, e))?;
     }
-    if let Some(holder) = store.lock_owner(&found.run.id).await {
-        return follow::await_receipt(surface, &store, found, &holder).await;
+    let holder = store.lock_owner(&found.run.id).await;
+    if let Some(holder) = holder.as_ref().filter(|_| !options.take_over) {
+        return follow::await_receipt(surface, &store, found, holder).await;
     }
     let (ports, settings) = connect_to_run(found, &state, store, options).await?;
     surface.show(&drive::observation_text(&settings, WatchList::of(&found.plan, &state).calls()));
-    let ownership =
-        ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let (run, marker) = (&found.run, found.plan.marker);
+    let ownership = match holder {
+        Some(_) => ownership::take_over_run(&ports, &settings, marker, &run.id, &run.load_balancers).await,
+        None => ownership::acquire(&ports, &settings, marker, &run.id, &run.load_balancers, false).await,
+    };
     let ownership = ownership.map_err(|e| drive::resume_failure(e, &state))?;
     drive::Drive::new(&found.plan, ports, settings, ownership).run(surface).await
 }

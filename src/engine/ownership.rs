@@ -204,6 +204,18 @@ pub async fn acquire(
     with_marker(ports, settings, policy, run, load_balancers, held, take_over).await
 }
 
+/// Takes the ownership of a run over from the process that drives the run. The marker of another run is not replaced.
+pub async fn take_over_run(
+    ports: &Ports,
+    settings: &Settings,
+    policy: MarkerMode,
+    run: &str,
+    load_balancers: &[String],
+) -> Result<Ownership, OwnershipError> {
+    let held = acquire_locks(ports, settings, run, load_balancers, true).await?;
+    with_marker(ports, settings, policy, run, load_balancers, held, false).await
+}
+
 async fn acquire_locks(
     ports: &Ports,
     settings: &Settings,

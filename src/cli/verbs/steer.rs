@@ -85,6 +85,9 @@ pub struct Resume {
     /// [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
+    /// Take the run over from the process that drives it, also on another machine; that process exits (exit 6)
+    #[arg(long)]
+    pub take_over: bool,
     /// Options for reads.
     #[command(flatten)]
     pub reads: ReadOptions,
@@ -183,6 +186,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         leave: args.max_wait.map(|most| later(Timestamp::now(), most)),
         api_budget: args.api_budget,
         exit_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
+        take_over: args.take_over,
     };
     let work = steer::resume(global, Arc::clone(&store), &found, mode, args.ignore_hours.clone(), options);
     let (exit, rolled_back) = Box::pin(guard_while(global, &store, &found.plan, work)).await?;

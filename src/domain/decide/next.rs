@@ -21,7 +21,7 @@ fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         return Decision::Finished(outcome);
     }
     if let Some(Marker::Other(owner)) = &c.observed.marker {
-        return Decision::Exit(StopReason::Lock, format!("another run has taken over this load balancer: {owner}"));
+        return Decision::Exit(StopReason::Lock, format!("another process has taken over this load balancer: {owner}"));
     }
     let observed_events = reconcile::events(c);
     if !observed_events.is_empty() {

@@ -20,8 +20,16 @@ impl RunLoop<'_> {
         // A write that is sent now can take effect until its deadline.
         self.watch.lock_warning = self.locks.expiry(self.settings.deadline);
         let Err(LockError::HeldBy(other)) = self.locks.check() else { return true };
-        self.watch.marker = Some(Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
+        let who = format!("{} on {}", other.owner, other.host);
+        let what =
+            if other.run == self.state.run { "which drives this run now" } else { &format!("run {}", other.run) };
+        self.watch.marker = Some(Marker::Other(format!("{who}, {what}")));
         false
+    }
+
+    /// Whether another process drives this run. Its journal and its heartbeat then belong to that process.
+    fn is_taken_over(&self) -> bool {
+        matches!(self.locks.check(), Err(LockError::HeldBy(other)) if other.run == self.state.run)
     }
 
     /// Stops driving a frozen run if the settings say so, instead of guarding it. A rollback is always completed.
@@ -65,14 +73,17 @@ impl RunLoop<'_> {
     async fn end_process(&mut self, reason: StopReason, message: String) -> Result<Ending, EngineError> {
         self.hook_tasks.stop().await;
         let stopped = Event::Stopped { reason, message: message.clone() };
-        if self.pending_claim.is_some() && reason == StopReason::Waiting {
+        let taken_over = self.is_taken_over();
+        if taken_over || (self.pending_claim.is_some() && reason == StopReason::Waiting) {
             // The record is not journalled, because nothing happened. The heartbeat shows who observed last.
             let record = Record::new(0, self.ports.clock.now(), self.state.run.clone(), stopped);
             self.subscriber.record(&record);
         } else {
             self.journal(stopped).await?;
         }
-        self.write_heartbeat(self.ports.clock.now(), false, message.clone()).await;
+        if !taken_over {
+            self.write_heartbeat(self.ports.clock.now(), false, message.clone()).await;
+        }
         self.locks.release().await;
         Ok(Ending::Stopped(reason, message))
     }

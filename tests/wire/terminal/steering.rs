@@ -48,6 +48,28 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     assert_eq!(lab.stop(), Some(0));
 }
 
+#[test]
+fn a_run_is_taken_over_from_a_living_process() {
+    let lab = Lab::start();
+    let mut first = lab.follow("run plan.yaml --yes");
+    first.until_step(3);
+    let mut second = lab.follow("resume two-terminals --take-over --yes");
+    second.until_event("processStarted");
+    let (code, output) = first.end();
+    assert!(code == 6 && output.contains("which drives this run now"), "{code}: {output}");
+    let status = lab.cutover("status --output json").json();
+    assert_eq!((&status["phase"], &status["guard"]["state"]), (&"baking".into(), &"watched".into()), "{status}");
+    assert_eq!(lab.cutover("promote plan.yaml").code, 0);
+    second.until_step(4);
+    assert_eq!(lab.cutover("approve two-terminals").code, 0);
+    let (code, output) = second.end();
+    assert_eq!(code, 0, "{output}");
+    assert_eq!(lab.shares(), [100.0; 6]);
+    let events = lab.cutover("history plan.yaml --output json").out;
+    assert!(!events.contains("\"stopped\""), "the old process must not write into the journal: {events}");
+    assert_eq!(lab.stop(), Some(0));
+}
+
 /// Checks the history and the report of the run that the operator steered.
 fn check_history(lab: &Lab) {
     let list = lab.cutover("history --output json").json();

@@ -22,7 +22,7 @@ pub async fn start_and_drive(
     handover: Option<Handover<'_>>,
 ) -> Result<Exit, Failure> {
     let exit_when_frozen = OnFreeze::exits(args.on_freeze, term::stderr());
-    let options = DriveOptions { until, leave: None, api_budget: args.api_budget, exit_when_frozen };
+    let options = DriveOptions { until, leave: None, api_budget: args.api_budget, exit_when_frozen, take_over: false };
     let started = start_run(global, plan, &ports, prepared, start, options).await?;
     match handover {
         Some(handover) => handover.hand_over(global, started.ownership).await,
