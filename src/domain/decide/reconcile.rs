@@ -146,8 +146,10 @@ fn without_open_write(route: &Route, live: &RouteContent, at: Timestamp) -> Opti
     drifted(route, live)
 }
 
+/// Whether a reading shows a split that the run sent. The write may have reached a process that had just restarted.
 fn has_split(live: &RouteContent, route: &Route, split: &Split) -> bool {
-    live.split.equivalent(split) && live.equivalent_except_split(&route.confirmed)
+    let sent = route.confirmed.with_split(split);
+    live.equivalent(&sent) || sent.kept_as(live)
 }
 
 fn drifted(route: &Route, live: &RouteContent) -> Option<Event> {

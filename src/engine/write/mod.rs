@@ -290,7 +290,8 @@ impl Executor {
             Some(Ok(live)) if answer.is_some() && outdated(&live) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why("the write is not confirmed by a read")))
             }
-            Some(Ok(live)) if live.equivalent(&prepared.content) => {
+            // The write may have reached a process that had just restarted.
+            Some(Ok(live)) if live.equivalent(&prepared.content) || prepared.content.kept_as(&live) => {
                 self.backoffs.remove(id);
                 self.refusals.remove(id);
                 Some(outcome(id, WriteResult::Applied, Some(live.split), None))

@@ -167,7 +167,10 @@ impl Connector {
 
 /// Whether this fault replaces the response of exactly one call.
 pub fn affects_one_call(kind: FaultKind) -> bool {
-    matches!(kind, FaultKind::ServerError | FaultKind::TimeOut | FaultKind::Reset | FaultKind::Malformed)
+    matches!(
+        kind,
+        FaultKind::ServerError | FaultKind::TimeOut | FaultKind::Reset | FaultKind::Malformed | FaultKind::Half
+    )
 }
 
 /// Whether this fault applies to every call for a while.

@@ -43,6 +43,14 @@ pub enum FaultKind {
     Deploy,
     /// Every pod of the new cluster dies: the guard fails, and the run rolls back automatically.
     Dead,
+    /// An instance of HAProxy ends the connection in the middle of a line of commands.
+    Half,
+    /// An instance of HAProxy is down for some time. Then it starts with the weights of its configuration.
+    Down,
+    /// An instance of HAProxy answers late for some time.
+    Slow,
+    /// An instance of HAProxy reloads, and forgets its weights.
+    Reload,
 }
 
 /// The verb that an operator uses after the fault.
@@ -84,7 +92,7 @@ pub struct FaultPoint {
 /// A run, its faults, and the operator's verb after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// The name of the plan: `small`, `network`, `hooks` or `reference`.
+    /// The name of the plan: `small`, `network`, `haproxy`, `map`, `hooks`, `haproxy-hooks` or `reference`.
     pub plan: String,
     pub then: FollowUp,
     pub points: Vec<FaultPoint>,
@@ -116,6 +124,23 @@ pub const KINDS: [(FaultKind, &str); 14] = [
     (FaultKind::Deploy, "deploy"),
 ];
 
+/// The faults at a route of HAProxy, which has no request limits, no late reads and no markers.
+pub const HAPROXY_KINDS: [(FaultKind, &str); 13] = [
+    (FaultKind::Crash, "crash"),
+    (FaultKind::TimeOut, "timeout"),
+    (FaultKind::Reset, "reset"),
+    (FaultKind::Malformed, "malformed"),
+    (FaultKind::Denied, "denied"),
+    (FaultKind::ClockJump, "clock"),
+    (FaultKind::Foreign, "foreign"),
+    (FaultKind::DiskFull, "disk"),
+    (FaultKind::Deploy, "deploy"),
+    (FaultKind::Half, "half"),
+    (FaultKind::Down, "down"),
+    (FaultKind::Slow, "slow"),
+    (FaultKind::Reload, "reload"),
+];
+
 /// The fault that only some schedules have, so that it is not in `KINDS`.
 const DEAD: (FaultKind, &str) = (FaultKind::Dead, "dead");
 
@@ -127,7 +152,7 @@ const THENS: [(FollowUp, &str); 4] = [
 ];
 
 fn kinds() -> Vec<(FaultKind, &'static str)> {
-    KINDS.into_iter().chain([DEAD]).collect()
+    KINDS.into_iter().chain(HAPROXY_KINDS).chain([DEAD]).collect()
 }
 
 fn name<T: PartialEq + Copy>(table: &[(T, &'static str)], value: T) -> &'static str {
@@ -182,6 +207,7 @@ fn a_schedule_can_be_written_and_parsed() {
         "small/ramp/ModifyRule#5.lost.reset",
         "small/finalize/DescribeTags#3.before.unmarked",
         "hooks/resume/beforeShift#1.answered.dead+undo#0.lost.crash",
+        "haproxy/resume/set-server#0.past.half+show-servers#7.before.reload",
         "reference/resume/ModifyRule#3.past.5xx+AddTags#0.journalled.disk",
     ] {
         assert_eq!(text.parse::<Schedule>().expect("the schedule should parse").to_string(), text);

@@ -219,3 +219,21 @@ fn a_route_whose_write_was_rejected_is_written_again_at_the_next_stage() {
 fn a_late_read_does_not_show_that_a_write_had_no_effect() {
     holds(&["small/rollback/ModifyRule#0.late.disk+ModifyRule#1.past.stale"]);
 }
+
+/// An instance of HAProxy reloaded right before a step, within half a minute after the last write. Its weights were those
+/// before that write, so the reading counted as a late one, and the other instance was raised.
+#[test]
+fn a_reload_right_after_a_write_is_no_late_read() {
+    holds(&["haproxy/resume/show-servers#34.before.reload", "haproxy/resume/show-servers#46.before.reload"]);
+}
+
+/// A write reached a process that had just started. Its shares, which were as planned, counted as those of a reload that
+/// forgot the weights, and the shares of the step before were written.
+#[test]
+fn a_write_to_a_process_that_has_just_started_is_no_drift() {
+    holds(&[
+        "map/resume/show-map#8.lost.reload",
+        "map/resume/prepare-map#0.before.reload",
+        "map/resume/show-map#27.answered.reload",
+    ]);
+}

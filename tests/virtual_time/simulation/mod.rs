@@ -9,6 +9,7 @@ mod checker;
 mod fault;
 mod finalize;
 mod found;
+mod haproxy;
 mod history;
 mod hooks;
 mod kube;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use cutover::adapter::Balancers;
 use cutover::adapter::aws;
 use cutover::adapter::aws::eks;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::clock::LabClock;
+use cutover::adapter::haproxy::RuntimeApi;
 use cutover::adapter::kubernetes::K8s;
 use cutover::adapter::metric::NoMetrics;
 use cutover::adapter::store::memory::MemoryStore;
@@ -34,6 +36,7 @@ use super::aws::Connector;
 use super::checker::i12::SECRETS;
 use super::fault::{FaultPoint, FollowUp};
 use super::finalize::QUIET_PERIOD;
+use super::haproxy::Instances;
 use super::history::{By, EntryContent, History, Verb};
 use super::hooks::SimulatedHooks;
 use super::kube::Transport;
@@ -78,7 +81,7 @@ pub type Wrap = Arc<dyn Fn(Ports) -> Ports + Send + Sync>;
 impl Simulation {
     /// Creates a lab without a run.
     pub fn new(plan: Plan, engine_plan: Plan, points: Vec<FaultPoint>, wrap: Wrap) -> Self {
-        let world = World::new(&plan, &plans::scenario(), 1, START).unwrap_or_else(|e| panic!("{e}"));
+        let world = World::new(&plan, &plans::scenario(&plan), 1, START).unwrap_or_else(|e| panic!("{e}"));
         let history = History::new(&plan);
         Self::build(plan, engine_plan, world, LabClock::new(START, 1.0), history, MemoryStore::new(), points, wrap)
     }
@@ -176,7 +179,7 @@ impl Simulation {
             );
         }
         let balancer = LoadBalancerApi::new(RecordingBalancer {
-            inner: LoadBalancerApi::new(Alb::new(&config)),
+            inner: Balancers::over(&self.plan, || Alb::new(&config), RuntimeApi::over(Instances(self.wire.clone()))),
             wire: self.wire.clone(),
         });
         let clock = Arc::new(AdjustableClock::new(self.clock.clone(), self.wire.offset()));

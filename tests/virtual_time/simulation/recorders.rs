@@ -97,8 +97,8 @@ impl Inventory for RecordingBalancer {
 
 #[async_trait]
 impl TagStore for RecordingBalancer {
-    fn has_tags(&self, _: &str) -> bool {
-        true
+    fn has_tags(&self, id: &str) -> bool {
+        self.inner.tags.has_tags(id)
     }
 
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {

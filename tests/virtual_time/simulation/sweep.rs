@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::fault::{FaultKind, FaultPoint, FollowUp, KINDS, MOMENTS, Moment, Schedule};
+use super::fault::{FaultKind, FaultPoint, FollowUp, HAPROXY_KINDS, KINDS, MOMENTS, Moment, Schedule};
 use super::runner::{run_schedule, run_without_faults};
 use super::wire::{CallName, FIRST};
 use crate::support::parameter;
@@ -241,6 +241,15 @@ fn every_fault_at_every_call_at_a_network_load_balancer() {
     report("every fault at every call at a Network Load Balancer", &sample(all));
 }
 
+/// Every third of the schedules: the calls at both instances are the same.
+#[test]
+fn every_fault_at_every_call_at_haproxy() {
+    let kinds = HAPROXY_KINDS.map(|(kind, _)| kind);
+    let third = |plan| exhaustive(plan, &kinds).into_iter().step_by(3).collect();
+    report("every fault at every call at servers of HAProxy", &sample(third("haproxy")));
+    report("every fault at every call at maps of HAProxy", &sample(third("map")));
+}
+
 #[test]
 fn every_fault_at_every_command_and_hook() {
     report("every fault at every command and hook", &sample(exhaustive_hooks()));
@@ -253,8 +262,8 @@ fn faults_beside_commands_and_hooks() {
     report("faults during commands and hooks", &sample(all.into_iter().step_by(61).collect()));
 }
 
-/// Returns a schedule of one to three faults anywhere in a plan's run, from a seed.
-fn random(plan: &str, calls: &[CallName], seed: u64) -> Schedule {
+/// Returns a schedule of one to three faults of these kinds anywhere in a plan's run, from a seed.
+fn random(plan: &str, kinds: &[(FaultKind, &str)], calls: &[CallName], seed: u64) -> Schedule {
     let mut rng = fastrand::Rng::with_seed(seed);
     let faults = rng.usize(1..=3);
     let mut places: Vec<_> = (0..faults).map(|_| rng.usize(..calls.len())).collect();
@@ -263,7 +272,7 @@ fn random(plan: &str, calls: &[CallName], seed: u64) -> Schedule {
     let point = |place: &usize| {
         let call = &calls[*place];
         let moment = MOMENTS[rng.usize(..if call.mutating { 6 } else { 4 })].0;
-        FaultPoint { call: call.call.clone(), moment, kind: KINDS[rng.usize(..KINDS.len())].0 }
+        FaultPoint { call: call.call.clone(), moment, kind: kinds[rng.usize(..kinds.len())].0 }
     };
     let points = places.iter().map(point).collect();
     Schedule { plan: plan.into(), then: if rng.bool() { FollowUp::Resume } else { FollowUp::Rollback }, points }
@@ -277,11 +286,13 @@ fn random_faults_one_after_the_other() {
     let (from, to) = text.split_once("..").map_or_else(|| (0, number(&text)), |(from, to)| (number(from), number(to)));
     let later =
         |plan| -> Vec<CallName> { calls(plan).into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect() };
-    let (small, network) = (later("small"), later("network"));
-    // Every third schedule is at a Network Load Balancer.
-    let schedule = |seed: u64| match seed % 3 {
-        2 => random("network", &network, seed),
-        _ => random("small", &small, seed),
+    let (small, network, servers, map) = (later("small"), later("network"), later("haproxy"), later("map"));
+    // Every third schedule is at a Network Load Balancer or at HAProxy.
+    let schedule = |seed: u64| match seed % 12 {
+        2 | 8 => random("network", &KINDS, &network, seed),
+        5 => random("haproxy", &HAPROXY_KINDS, &servers, seed),
+        11 => random("map", &HAPROXY_KINDS, &map, seed),
+        _ => random("small", &KINDS, &small, seed),
     };
     report("random faults one after the other", &(from..to).map(schedule).collect::<Vec<_>>());
 }
@@ -292,7 +303,7 @@ fn random_faults_in_the_reference_plan() {
     let calls: Vec<_> = calls("reference").into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
     report(
         "random faults in the reference plan",
-        &(0..12).map(|seed| random("reference", &calls, seed)).collect::<Vec<_>>(),
+        &(0..12).map(|seed| random("reference", &KINDS, &calls, seed)).collect::<Vec<_>>(),
     );
 }
 

@@ -19,6 +19,7 @@ use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
 use super::fault::{FaultKind, FaultPoint, Moment};
+use super::haproxy;
 use super::history::{By, EntryContent, History};
 use super::route_actions;
 
@@ -27,6 +28,8 @@ pub struct Crash;
 
 /// How long a fault lasts that affects all API calls.
 const LASTING_FAULT: Duration = Duration::from_secs(7);
+/// How long an instance of HAProxy is down or slow.
+pub const INSTANCE_FAULT: Duration = Duration::from_secs(20);
 /// How long a disk is full.
 pub const DISK_FULL_FOR: Duration = Duration::from_secs(20);
 /// How far a clock is set, in milliseconds.
@@ -71,6 +74,8 @@ struct State {
     /// The number of faults so far.
     faults: usize,
     past: bool,
+    /// The address of the instance of HAProxy that got the last line of commands.
+    instance: String,
     world: Snapshot,
     /// Names of the calls, from which a sweep chooses.
     names: Vec<CallName>,
@@ -179,6 +184,9 @@ impl Wire {
         let mut state = self.state();
         let call = state.calls;
         state.calls += u32::from(state.counting);
+        if let Some(address) = service.strip_prefix(haproxy::SERVICE) {
+            address.clone_into(&mut state.instance);
+        }
         let short = operation.split(' ').next().unwrap_or_default();
         let short = if state.counting { short.to_owned() } else { format!("{FIRST}{short}") };
         let number = u32::try_from(state.names.iter().filter(|n| n.call.0 == short).count()).unwrap_or(u32::MAX);
@@ -222,6 +230,11 @@ impl Wire {
             FaultKind::Crash => resume_unwind(Box::new(Crash)),
             FaultKind::Dead => self.trigger("dead", By::Us),
             FaultKind::Stale => self.trigger(&format!("stale-{faults}"), By::Us),
+            FaultKind::Down | FaultKind::Slow | FaultKind::Reload => self.disturb_instance(kind, faults),
+            FaultKind::Foreign if !self.state().instance.is_empty() => {
+                let address = self.state().instance.clone();
+                self.trigger(&format!("foreign {address} {faults}"), By::Foreign);
+            }
             FaultKind::Foreign => {
                 let rule = 10 + self.state().calls % 2;
                 self.trigger(&format!("foreign-{rule}-{faults}"), By::Foreign);
@@ -243,6 +256,24 @@ impl Wire {
             }
             _ => self.state().lasting = Some((kind, Instant::now() + LASTING_FAULT)),
         }
+    }
+
+    /// Triggers a fault of the instance of HAProxy that got the last line of commands.
+    fn disturb_instance(&self, kind: FaultKind, faults: usize) {
+        let name = match kind {
+            FaultKind::Down => "down",
+            FaultKind::Slow => "slow",
+            _ => "reload",
+        };
+        let address = self.state().instance.clone();
+        self.trigger(&format!("{name} {address} {faults}"), By::Foreign);
+        let wire = self.clone();
+        tokio::spawn(async move {
+            // An instance that was down has started again.
+            tokio::time::sleep(INSTANCE_FAULT + Duration::from_millis(10)).await;
+            wire.0.shell.change(|world, now| world.advance(now));
+            wire.record_changes(By::Foreign);
+        });
     }
 
     /// Triggers a fault of the lab's scenario.

@@ -362,11 +362,12 @@ impl Route {
     }
 
     /// Whether a reading that shows this split may be outdated: older than the last write of the run, or than drift
-    /// that was read since. Such a reading does not count.
+    /// that was read since. Such a reading does not count. A process that has the content in its memory never shows an
+    /// earlier content: after a restart it may have the split before the last write, and that is drift.
     pub fn is_outdated(&self, split: &Split, at: Timestamp) -> bool {
         let late = |past: &ReplacedSplit| at.duration_since(past.replaced) < LATE_READ && past.split.equivalent(split);
         let last = self.drifted_content().and_then(RouteContent::forward_split).unwrap_or(self.split());
-        !last.equivalent(split) && self.replaced_splits.iter().any(late)
+        self.confirmed.process.is_none() && !last.equivalent(split) && self.replaced_splits.iter().any(late)
     }
 
     /// Remembers a split that was replaced at this time.

@@ -1,7 +1,7 @@
 //! Seeded bugs of rollbacks, of commands and hooks, and of finalization.
 
 use cutover::domain::run::event::{Event, Record};
-use cutover::domain::run::hook::{HookId, HookPoint};
+use cutover::domain::run::hook::HookPoint;
 
 use super::edit::{after, is_ramp, is_rollback, is_set, place, set};
 use super::table::{edit_rollback, is_first_health};
@@ -103,8 +103,9 @@ pub fn commands_and_hooks() -> Vec<Bug> {
             });
         }),
         edit_hook_run("a finished command runs again", "a migration that is run twice", 8, |all| {
-            let last = all.len() - 1;
-            after(all, last, EntryContent::HookBegins(HookId { at: HookPoint::Command, step: 2, number: 0 }));
+            let first = place(all, 0, |w| matches!(w, EntryContent::HookBegins(hook) if hook.at == HookPoint::Command));
+            let (what, last) = (all[first].what.clone(), all.len() - 1);
+            after(all, last, what);
         }),
         edit_hook_rollback(
             "undoes a command that never started",

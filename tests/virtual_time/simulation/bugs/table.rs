@@ -10,6 +10,7 @@ use super::wrong_balancer::WrongAnswer;
 use super::{Bug, How, rollbacks};
 use crate::simulation::checker::i12::SECRETS;
 use crate::simulation::history::{By, Entry, EntryContent, Verb};
+use crate::simulation::plans;
 
 /// Schedules: a completed run, a run that is rolled back half-way, and a run in which someone else changes a route.
 const COMPLETED_RUN: &str = "small/resume/";
@@ -237,7 +238,7 @@ fn together() -> Vec<Bug> {
             for n in 0..2 {
                 applied(all, n, |_, after| {
                     for (group, weight) in &mut after.weights {
-                        *weight = if group.contains("/shop-b/") && n == 0 { 100 } else { 0 };
+                        *weight = if plans::is_new(group) && n == 0 { 100 } else { 0 };
                     }
                 });
             }

@@ -1,4 +1,4 @@
-//! No write has only zero weights, a weight outside 0–999, more than 5 groups in an action, or a changed share of a
+//! No write has only zero weights, a weight outside 0–999 (at HAProxy 0–256), more than 5 groups in an action, or a changed share of a
 //! third-party group. A non-zero share never becomes weight 0, and a partial share never becomes 100 %.
 
 use super::compare::{other_difference, share_of};
@@ -6,6 +6,7 @@ use super::facts::Facts;
 use super::{Found, ensure};
 use crate::simulation::history::{By, Entry, EntryContent};
 use crate::simulation::route_actions::{self, RouteActions};
+use cutover::domain::haproxy::is_haproxy;
 use cutover::domain::traffic::RouteId;
 use cutover::plan::model::Shares;
 
@@ -17,8 +18,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure((1..=5).contains(&weights.len()), || {
                 format!("an action with {} groups instead of 1 to 5", weights.len())
             })?;
-            ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || {
-                format!("weights {weights:?} are all zero or outside 0 to 999")
+            let max = if is_haproxy(route.id()) { 256 } else { 999 };
+            ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= max), || {
+                format!("weights {weights:?} are all zero or outside 0 to {max}")
             })?;
             check_shares(facts, route, &route_actions::from_content(content))
         }

@@ -4,6 +4,7 @@
 
 use cutover::domain::elb;
 use cutover::domain::emergency::route_tag;
+use cutover::domain::haproxy::Backend;
 use cutover::domain::run::script_use;
 use cutover::domain::traffic::RouteId;
 use cutover::engine::marker;
@@ -11,6 +12,7 @@ use cutover::engine::marker;
 use super::compare::other_difference;
 use super::facts::Facts;
 use super::{Found, ensure};
+use crate::simulation::haproxy;
 use crate::simulation::history::{By, Entry, EntryContent, Verb};
 use crate::simulation::route_actions::{self, RouteActions};
 
@@ -18,6 +20,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
         EntryContent::Sent { service, operation, body, .. } if service == "elasticloadbalancing" => {
             check_sent(facts, operation, body)
+        }
+        EntryContent::Sent { service, body, .. } if service.starts_with(haproxy::SERVICE) => {
+            check_line(facts, service.trim_start_matches(haproxy::SERVICE), body)
         }
         EntryContent::Sent { service, operation, .. }
             if service.starts_with("kubernetes/") && !operation.starts_with("GET ") =>
@@ -77,6 +82,30 @@ fn check_removed_groups(facts: &Facts, route: &RouteId, before: &RouteActions, a
     let same = after.weights.len() == 1
         || after.weights.iter().all(|(group, weight)| before.weights.get(group) == Some(weight));
     ensure(!facts.detaching || (idle && same), || format!("{route}: {:?} becomes {:?}", before.weights, after.weights))
+}
+
+/// Checks that a line of commands changes only weights of servers of the run's backends, or the run's maps.
+fn check_line(facts: &Facts, address: &str, line: &str) -> Found {
+    let of_run = |name: &str, file: bool| {
+        let own = facts.routes().iter().filter_map(|route| Backend::parse(route.id.id()));
+        let mut own = own.filter(|backend| backend.address == address);
+        own.any(|backend| if file { backend.map_file().as_deref() == Some(name) } else { backend.name == name })
+    };
+    for command in line.split(';') {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let allowed = match words[..] {
+            ["show", ..] => true,
+            ["set", "server", server, "weight", _] => {
+                server.split_once('/').is_some_and(|(name, _)| of_run(name, false))
+            }
+            ["prepare", "map", file] | ["add", "map", _, file, _, _] | ["clear" | "commit", "map", _, file] => {
+                of_run(file, true)
+            }
+            _ => false,
+        };
+        ensure(allowed, || format!("`{command}` is sent to {address}"))?;
+    }
+    Ok(())
 }
 
 fn check_sent(facts: &Facts, operation: &str, body: &str) -> Found {

@@ -1,6 +1,7 @@
 //! Two runs over one load balancer never both write: raises need this run's marker, read just before; restoring writes
 //! stop where the marker is another run's. Only one process of a run writes at a time.
 
+use cutover::domain::haproxy::is_haproxy;
 use cutover::plan::model::MarkerMode;
 use jiff::SignedDuration;
 
@@ -17,7 +18,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     if let Some(other) = facts.alive.iter().find(|p| **p != entry.process) {
         return Err(format!("{route} is written by process {} while process {other} is still running", entry.process));
     }
-    if facts.plan.marker != MarkerMode::Tag {
+    // HAProxy has no tags.
+    let has_tags = facts.started().is_none_or(|s| s.load_balancers.iter().any(|id| !is_haproxy(id)));
+    if facts.plan.marker != MarkerMode::Tag || !has_tags {
         return Ok(());
     }
     let run = facts.run.as_deref().unwrap_or_default();

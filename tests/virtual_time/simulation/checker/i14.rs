@@ -10,7 +10,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
     match &entry.what {
         EntryContent::Sent { operation, .. } => {
-            let reads = ["Describe", "Get", "GET "].iter().any(|r| operation.starts_with(r))
+            let reads = ["Describe", "Get", "GET ", "show-"].iter().any(|r| operation.starts_with(r))
                 || operation.contains("dryRun=All");
             ensure(reads, || format!("{operation} is sent by a verb that only reads"))
         }

@@ -26,6 +26,8 @@ impl Facts {
                     .iter()
                     .filter_map(|r| Some((r.id.clone(), vec![r.content.forward_split()?.clone()])));
                 self.ours = forwards.collect();
+                let process = |r: &RouteStart| Some((r.id.clone(), r.content.process.clone()?));
+                self.processes = started.routes.iter().filter_map(process).collect();
                 self.started = Some(started.clone());
             }
             EntryContent::Begins(verb) => {
@@ -101,6 +103,14 @@ impl Facts {
             self.right.entry(route.clone()).or_insert((at, self.process));
         }
         let seen = live.map(route_actions::from_content);
+        if let Some((live, process)) = live.and_then(|live| Some((live, live.process.clone()?))) {
+            // A process that has the weights of the earlier process has forgotten nothing.
+            let set = live.forward_split().zip(self.set.get(route)).is_some_and(|(live, set)| live.equivalent(set));
+            let expected = self.confirmed.get(route).or(self.original.get(route));
+            if set || expected == seen.as_ref() {
+                self.processes.insert(route.clone(), process);
+            }
+        }
         if self.world.get(route).is_some_and(|world| *world == seen) {
             self.noticed.insert(route.clone());
         }
@@ -156,7 +166,11 @@ impl Facts {
                 }
             }
             Event::Drifted { route, live: Some(live), expected } if !live.equivalent(expected) => {
-                self.drift.insert(route.clone(), route_actions::from_content(live));
+                let actions = route_actions::from_content(live);
+                if self.is_reloaded(route, live) && self.route(route).is_some_and(|route| route.reasserts) {
+                    self.agreed.insert(route.clone(), actions.clone());
+                }
+                self.drift.insert(route.clone(), actions);
                 self.learned(route, at);
             }
             Event::Drifted { route, .. } => drop(self.drift.remove(route)),

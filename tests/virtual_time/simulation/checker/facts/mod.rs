@@ -100,6 +100,8 @@ pub struct Facts {
     pub written: BTreeSet<RouteId>,
     /// Every split that each route was set to, and the split at the start.
     pub ours: BTreeMap<RouteId, Vec<Split>>,
+    /// The process of each route that the run last accepted, where the weights are in the memory of a process.
+    processes: BTreeMap<RouteId, String>,
     /// Routes of which a reading has shown the last change by someone else.
     noticed: BTreeSet<RouteId>,
     pub notices: Vec<String>,
@@ -154,6 +156,7 @@ impl Facts {
             agreed: BTreeMap::new(),
             written: BTreeSet::new(),
             ours: BTreeMap::new(),
+            processes: BTreeMap::new(),
             noticed: BTreeSet::new(),
             notices: Vec::new(),
             since: None,
@@ -214,8 +217,14 @@ impl Facts {
         let live = self.seen.get(route)?.live.as_ref()?;
         let ours = self.ours.get(route)?;
         let known = live.forward_split().is_some_and(|split| ours.iter().any(|own| own.equivalent(split)));
+        let known = known && !self.is_reloaded(route, live);
         (!known && self.agreed.get(route).is_none_or(|actions| *actions != route_actions::from_content(live)))
             .then_some(live)
+    }
+
+    /// Whether a reading is from another process than the one that the run last accepted.
+    pub fn is_reloaded(&self, route: &RouteId, live: &RouteContent) -> bool {
+        live.process.is_some() && live.process.as_ref() != self.processes.get(route)
     }
 
     /// Whether an operator chose `--keep-live` or `--reassert` for what someone else put on a route.
