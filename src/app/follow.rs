@@ -137,6 +137,7 @@ pub async fn await_receipt(
             e,
             Event::Paused { .. }
                 | Event::Resumed { .. }
+                | Event::LeftOut { .. }
                 | Event::Approved { .. }
                 | Event::Promoted { .. }
                 | Event::Notice { .. }

@@ -37,7 +37,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::TimedOut { .. } => &[Kind::ApprovalNeeded],
         Event::Approved { .. } | Event::Promoted { .. } => &[Kind::Approved],
         Event::Paused { .. } => &[Kind::Paused],
-        Event::Resumed { .. } | Event::Unfrozen {} => &[Kind::Resumed],
+        Event::Resumed { .. } | Event::LeftOut { .. } | Event::Unfrozen {} => &[Kind::Resumed],
         Event::Frozen { .. } => &[Kind::Frozen],
         Event::Drifted { expected, live: Some(live), .. } if expected.kept_as(live) => &[],
         Event::Drifted { .. } | Event::ConditionsChanged { .. } | Event::RuleCreated { .. } => &[Kind::Drifted],

@@ -1,6 +1,7 @@
 //! Steers a run: sends a request to the process that drives it. If there is no such process, this process acquires the
 //! lock and acts itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,11 +10,14 @@ use super::exit::{Exit, Failure};
 use super::find::StoredRun;
 use super::surface::Surface;
 use super::{connect, drive, follow, identity, owner};
+use crate::base::haproxy::Backend;
+use crate::base::text::list;
 use crate::domain::decide::ProcessOptions;
 use crate::domain::run::event::ResumeMode;
 use crate::domain::run::observation::Marker;
 use crate::domain::run::state::{Phase, State};
-use crate::engine::{Ports, Settings, WatchList, last_seen_intact, ownership};
+use crate::domain::traffic::RouteId;
+use crate::engine::{Ports, Settings, WatchList, last_seen_intact, ownership, request};
 use crate::port::store::{Request, Store};
 
 /// How this process continues a run.
@@ -100,6 +104,33 @@ pub async fn resume(
     };
     let ownership = ownership.map_err(|e| drive::resume_failure(e, &state))?;
     drive::Drive::new(&found.plan, ports, settings, ownership).run(surface).await
+}
+
+/// Returns the routes at these instances of HAProxy, which are lost.
+pub fn routes_at(state: &State, addresses: &[String]) -> Result<Vec<RouteId>, Failure> {
+    let address = |id: &RouteId| Backend::parse(id.id()).map(|backend| backend.address);
+    let known: BTreeSet<_> = state.routes.keys().filter_map(address).collect();
+    if let Some(unknown) = addresses.iter().find(|given| !known.contains(*given)) {
+        let known: Vec<_> = known.iter().map(String::as_str).collect();
+        let instances = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", list(&known)) };
+        let why = format!("nothing was changed: the run moves no instance of HAProxy {unknown}; {instances}");
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    let lost = |id: &&RouteId| address(id).is_some_and(|address| addresses.contains(&address));
+    Ok(state.routes.keys().filter(lost).cloned().collect())
+}
+
+/// Asks the run to go on without these routes, if there are any.
+pub async fn leave_out(store: &dyn Store, found: &StoredRun, routes: Vec<RouteId>) -> Result<(), Failure> {
+    if routes.is_empty() {
+        return Ok(());
+    }
+    let (by, _) = owner::owner();
+    let request = Request::LeaveOut { by, routes };
+    if let Some(why) = request::refusal(&found.plan, &found.state()?, &request) {
+        return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
+    }
+    store.put_request(&found.run.id, &request).await.map_err(|e| Failure::new(Exit::Internal, e))
 }
 
 /// Rolls a run back. If a process drives the run, sends a request and follows that process to the end; otherwise rolls

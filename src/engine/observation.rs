@@ -70,10 +70,16 @@ impl WatchList {
             };
             groups.iter().filter_map(place).collect()
         };
+        let lost = |group: &String| {
+            state.routes_of_group(group).next().is_none()
+                && state.left_out.values().any(|route| route.start.groups.values().any(|own| own == group))
+        };
+        let lost_balancer = |id: &String| state.left_out.values().any(|route| route.start.load_balancer == *id);
+        let watched = groups.iter().filter(|(arn, g)| used(&g.cluster, arn) && !lost(arn));
         Self {
             routes: state.routes.keys().cloned().collect(),
-            groups: groups.iter().filter(|(arn, g)| used(&g.cluster, arn)).map(|(arn, _)| arn.clone()).collect(),
-            load_balancers: state.started.load_balancers.clone(),
+            groups: watched.map(|(arn, _)| arn.clone()).collect(),
+            load_balancers: state.started.load_balancers.iter().filter(|id| !lost_balancer(id)).cloned().collect(),
             run: state.run.clone(),
             tagged: plan.marker == model::MarkerMode::Tag,
             marker_pending: false,

@@ -30,6 +30,11 @@ pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str
     {
         return no("no coming step waits for `windows`, `blackouts` or `notBefore`");
     }
+    if let Event::LeftOut { routes, .. } = &event
+        && state.routes.keys().all(|id| routes.contains(id))
+    {
+        return no("the run would have no route left; to end the run, use `abort`");
+    }
     if let Event::RollbackStarted { to_step: Some(step), .. } = event
         && let Some(why) = raised_by_abort(plan, state, step)
     {
@@ -64,7 +69,7 @@ pub fn state_after(plan: &Plan, state: &State, request: &Request) -> State {
 /// Returns whether a request moves the run forward. A run from a newer version is never moved forward.
 fn leads_forward(request: &Request) -> bool {
     match request {
-        Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } => true,
+        Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } | Request::LeaveOut { .. } => true,
         Request::Resume { mode, ignore_hours, .. } => *mode != ResumeMode::PLAIN || ignore_hours.is_some(),
         // This build may not know the earlier step.
         Request::Abort { to_step, .. } => to_step.is_some(),
@@ -89,6 +94,7 @@ fn requested_event(plan: &Plan, state: &State, request: &Request, name: Option<&
             let ignore_hours = ignore_hours.zip(step).map(|(reason, step)| IgnoredHours { step, reason });
             Event::Resumed { by, mode, ignore_hours, request: name }
         }
+        Request::LeaveOut { by, routes } => Event::LeftOut { by, routes, request: name },
         Request::Approve { by } => Event::Approved { step, by, request: name },
         Request::Promote { by, full } => Event::Promoted { step, full, by, request: name },
         Request::Abort { by, to_step } => Event::RollbackStarted {

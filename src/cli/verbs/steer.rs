@@ -13,6 +13,7 @@ use crate::app::finished_waves::{exit_after, guard_while};
 use crate::app::steer::{self, DriveOptions};
 use crate::app::view::RunView;
 use crate::app::{break_glass, elsewhere, find, identity, owner, state_store, waves};
+use crate::base::text::list;
 use crate::base::time::later;
 use crate::cli::args::{
     ConfirmedRunArg, Global, MetricOptions, OnFreeze, ReadOptions, RunArg, StepRef, help_text, step_number, value,
@@ -52,6 +53,8 @@ returns.
 Examples:
   cutover resume alpha-webapp
   cutover resume alpha-webapp --keep-live     someone changed a route on purpose
+  cutover resume alpha-webapp --without tcp://10.0.1.20:9999
+                                              an instance of HAProxy is lost
   cutover resume alpha-webapp --ignore-hours CHG-1234
                                               start the next raise outside of the plan's hours
   cutover resume alpha-webapp --keep-live --include-new
@@ -69,6 +72,9 @@ pub struct Resume {
     /// Someone changed the shares of a route: write ours again
     #[arg(long)]
     pub reassert: bool,
+    /// This instance of HAProxy is lost: go on without it. A rollback tries it and names it
+    #[arg(long, value_name = "ADDRESS")]
+    pub without: Vec<String>,
     /// Start the next step that raises a share outside of the plan's hours, once; the reason is journalled
     #[arg(long, value_name = "REASON", value_parser = value::reason)]
     pub ignore_hours: Option<String>,
@@ -157,13 +163,16 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     if let Some(why) = drift_text::not_reassertable(&found.state()?).filter(|_| drift == DriftPolicy::Reassert) {
         return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
     }
+    let left_out = steer::routes_at(&found.state()?, &args.without)?;
     let (by, _) = owner::owner();
     let asked = Request::Resume { by, mode, ignore_hours: args.ignore_hours.clone() };
     let refused = request::refusal(&found.plan, &found.state()?, &asked);
     if let Some(why) = refused.filter(|_| args.ignore_hours.is_some()) {
         return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
     }
-    if let Some(refusal) = refusal::idle_resume(&*store, &found, &asked).await? {
+    if left_out.is_empty()
+        && let Some(refusal) = refusal::idle_resume(&*store, &found, &asked).await?
+    {
         return Err(refusal);
     }
     let script = break_glass::warning(&found.run).await;
@@ -173,6 +182,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     if !args.steer.yes {
         let state = found.state()?;
         let hours = hours_question(&found.plan, &state, args.ignore_hours.is_some());
+        let hours = format!("{}{hours}", without_question(&args.without));
         let question = RunQuestion::read(&found, &state).await;
         if script.is_none() {
             question.warn_if_put_back();
@@ -188,6 +198,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         exit_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
         take_over: args.take_over,
     };
+    steer::leave_out(&*store, &found, left_out).await?;
     let work = steer::resume(global, Arc::clone(&store), &found, mode, args.ignore_hours.clone(), options);
     let (exit, rolled_back) = Box::pin(guard_while(global, &store, &found.plan, work)).await?;
     let exit = exit_after(global, exit?, &rolled_back);
@@ -198,6 +209,11 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         }
     }
     Ok(exit)
+}
+
+/// Returns the text that `--without` adds to the question.
+fn without_question(lost: &[String]) -> String {
+    if lost.is_empty() { String::new() } else { format!(" without {}", list(lost)) }
 }
 
 /// Returns the text that `--ignore-hours` adds to the question.

@@ -90,7 +90,10 @@ pub fn accepted(c: &Context<'_>) -> Vec<String> {
         let (label, before, now) = (&route.start.label, &route.start.conditions, &route.conditions);
         format!("{label}: the conditions are `{now}`, no longer `{before}`, accepted with `resume --keep-live`")
     });
-    deleted.chain(changed).collect()
+    let left_out = state.left_out.values().map(|route| {
+        format!("{}: not moved, because it did not answer; accepted with `resume --without`", route.start.label)
+    });
+    deleted.chain(changed).chain(left_out).collect()
 }
 
 /// Returns the routes that do not have the shares of the plan's last step, after this step, each with the reason. The

@@ -3,18 +3,24 @@
 //! belong in `desired_split`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
 use super::route_status::{self, GroupedStatuses, RouteStatus};
 use super::{desired_split, drift_text, freeze, hooks, ramp, replacement, way_back};
 use crate::base::number::count;
+use crate::base::time::later;
 use crate::base::{duration, text};
 use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
 use crate::domain::run::unresolved::{self, Unresolved};
 use crate::domain::traffic::{RouteContent, Split, Unreadable};
 use crate::plan::model::{Plan, Step, StepKind};
+
+/// How long a rollback waits for a process that does not answer and alone has the weights of a route. Then the run's
+/// process ends and names it, with every other route restored. The next `rollback` tries it again.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
@@ -109,6 +115,9 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
     if let Some(Unreadable::Unrepresentable(element)) = read_error(c, route) {
         return RouteStatus::Blocked(element.clone());
     }
+    if let Some(why) = lost_process(c, route, rollback) {
+        return RouteStatus::Blocked(why.to_owned());
+    }
     let reading = route_status::fresh_reading(c, route).and_then(|r| r.value.as_ref().ok());
     if reading.is_some_and(|content| content.forward_split().is_none()) {
         return unrestorable(
@@ -150,6 +159,17 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
             RouteStatus::Blocked(way_back::no_target_text(c.state))
         }
         _ => RouteStatus::Pending(Write { route: route.start.id.clone(), expect: None, set: desired }),
+    }
+}
+
+/// Returns why the process that has the weights of a route is lost: it has not answered since the rollback began, for
+/// half a minute. `None` for a load balancer that stores the weights: its API is one for all routes, and comes back.
+fn lost_process<'a>(c: &Context<'a>, route: &Route, rollback: &Rollback) -> Option<&'a str> {
+    route.start.content.process.as_ref()?;
+    let since = c.observed.unreadable_since?.max(rollback.since);
+    match c.observed.routes.get(&route.start.id)?.value.as_ref().err()? {
+        Unreadable::Unavailable(why) if later(since, GIVE_UP_AFTER) <= c.now => Some(why),
+        _ => None,
     }
 }
 
@@ -264,7 +284,7 @@ fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
             format!(
                 "the weights are restored, but clients with a cookie stay on {to} for up to {}; to end that now: \
                  cutover rollback {run} --stickiness break",
-                duration::format_exact(std::time::Duration::from_secs(s.into()))
+                duration::format_exact(Duration::from_secs(s.into()))
             )
         })
         .into_iter()

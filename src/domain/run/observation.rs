@@ -212,6 +212,15 @@ impl Observed {
         self.unreadable_since = if has_failures { self.unreadable_since.or(Some(now)) } else { None };
     }
 
+    /// Removes the readings of routes and groups that are no longer observed.
+    pub fn forget<'a>(&mut self, routes: &[RouteId], groups: impl IntoIterator<Item = &'a String>) {
+        self.routes.retain(|id, _| !routes.contains(id));
+        for group in groups {
+            self.unreadable.remove(group);
+            self.samples.remove(group);
+        }
+    }
+
     fn count_full(&mut self, now: Timestamp) {
         let before = self.last_full.unwrap_or(self.since);
         if now.duration_since(before) > self.max_bake_gap.unwrap_or(self.max_gap) {

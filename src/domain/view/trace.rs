@@ -243,6 +243,7 @@ impl Trace {
             Event::GateFailed { message, .. } => ("gateFailed", message),
             Event::Paused { by, .. } => ("paused", by),
             Event::Resumed { by, .. } => ("resumed", by),
+            Event::LeftOut { by, .. } => ("leftOut", by),
             Event::Approved { by, .. } => ("approved", by),
             Event::Promoted { by, .. } => ("promoted", by),
             Event::Drifted { route, .. } => ("drifted", &route.to_string()),

@@ -9,6 +9,7 @@ use super::hints::Hints;
 use crate::domain::decide::{self, Context, no_target_text, refuses_rollback};
 use crate::domain::run::event::{Event, RequestKind, ResumeMode, RunOutcome, Wait};
 use crate::domain::run::state::Phase;
+use crate::domain::traffic::RouteId;
 use crate::engine::{EngineError, observation, ownership, request};
 use crate::port::store::Request;
 
@@ -54,6 +55,7 @@ impl RunLoop<'_> {
             | Event::Promoted { .. }
             | Event::Paused { .. }
             | Event::Resumed { .. }
+            | Event::LeftOut { .. }
             | Event::Frozen { .. }
             | Event::Unfrozen {}
             | Event::Drifted { .. }
@@ -86,6 +88,13 @@ impl RunLoop<'_> {
         };
         self.state.apply(record.time, &record.event)?;
         match &record.event {
+            Event::LeftOut { routes, .. } => {
+                let groups = self.watch_list.groups().to_vec();
+                self.watch_list = observation::WatchList::of(self.plan, &self.state);
+                self.hints = Hints::start(&self.ports, &self.watch_list, self.settings.parts);
+                let unwatched = groups.iter().filter(|group| !self.watch_list.has_group(group));
+                self.watch.forget(routes, unwatched);
+            }
             // Refused writes are sent again.
             Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 // Routes may have joined the run.
@@ -150,6 +159,7 @@ impl RunLoop<'_> {
                 }
                 let event = request::to_event(self.plan, &self.state, &request, Some(&name));
                 let event = self.refuse_without_way_back(event, request.kind()).await;
+                let event = self.refuse_while_it_answers(event).await;
                 let resumed = matches!(event, Event::Resumed { .. });
                 self.journal(event).await?;
                 if resumed {
@@ -184,6 +194,19 @@ impl RunLoop<'_> {
         Event::Notice {
             message: format!("no route was restored: {}; the run is guarded as before", no_target_text(&self.state)),
             refused: Some(kind),
+            request: event.request().map(str::to_owned),
+        }
+    }
+
+    /// Refuses to leave out a load balancer that answers: the operator may have the wrong one.
+    async fn refuse_while_it_answers(&mut self, event: Event) -> Event {
+        let Event::LeftOut { routes, .. } = &event else { return event };
+        self.observe().await;
+        let answers = |id: &&RouteId| self.watch.routes.get(*id).is_some_and(|reading| reading.value.is_ok());
+        let Some(route) = routes.iter().find(answers).and_then(|id| self.state.routes.get(id)) else { return event };
+        Event::Notice {
+            message: format!("{} answers: it was not left out, and the run is guarded as before", route.start.label),
+            refused: Some(RequestKind::Resume),
             request: event.request().map(str::to_owned),
         }
     }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::error::{LockError, StoreError};
 pub use self::summary::{RunSummary, emergency_command};
 use crate::domain::run::event::{Event, Ramp, Record, RequestKind, ResumeMode};
+use crate::domain::traffic::RouteId;
 
 /// A store of runs. One process at a time writes a run's journal; any process may read it and leave requests.
 #[async_trait]
@@ -93,6 +94,13 @@ pub enum Request {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         ignore_hours: Option<String>,
     },
+    /// Go on without the routes of a lost load balancer.
+    LeaveOut {
+        /// The person or role that sends the request.
+        by: String,
+        /// The routes of the load balancer.
+        routes: Vec<RouteId>,
+    },
     /// Approve the approval step that the run waits for.
     Approve {
         /// The person or role that sends the request.
@@ -148,7 +156,7 @@ impl Request {
     pub fn kind(&self) -> RequestKind {
         match self {
             Self::Pause { .. } => RequestKind::Pause,
-            Self::Resume { .. } => RequestKind::Resume,
+            Self::Resume { .. } | Self::LeaveOut { .. } => RequestKind::Resume,
             Self::Approve { .. } => RequestKind::Approve,
             Self::Promote { .. } => RequestKind::Promote,
             Self::Abort { .. } => RequestKind::Abort,

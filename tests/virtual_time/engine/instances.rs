@@ -1,12 +1,35 @@
 //! Runs at HAProxy, over the lab's instances: reloads, instances that are down or slow, writes of other people.
 
 use cutover::app::exit::Exit;
-use cutover::domain::run::event::{Event, Record};
+use cutover::domain::run::event::{Event, Record, Wait};
+use cutover::domain::run::observation::Observed;
+use cutover::domain::run::state::State;
+use cutover::domain::traffic::RouteId;
 use cutover::plan::model::Plan;
+use cutover::port::store::Request;
+use jiff::Timestamp;
 
-use super::test_run::{TestRun, ending_name, example, exit, plan, plan_of, scenario};
+use super::test_run::{ProcessEnd, TestRun, ending_name, example, exit, plan, plan_of, scenario};
 
 const FIRST: &str = "haproxy:tcp://10.0.1.10:9999/webapp";
+const SECOND: &str = "haproxy:tcp://10.0.1.20:9999/webapp";
+
+/// The second instance dies in step 4.
+pub const DEAD: &str = "{at: {step: '4', after: 2m}, haproxy: {instance: 'tcp://10.0.1.20:9999', does: down}}";
+
+/// Returns the request of `resume --without` for the second instance.
+pub fn leave_out() -> Request {
+    Request::LeaveOut { by: "bob@lab".into(), routes: vec![RouteId::default_route(SECOND)] }
+}
+
+/// Returns an operator who sends a request once, when this holds.
+pub fn once(
+    request: Request,
+    when: impl Fn(&State) -> bool + Send,
+) -> impl FnMut(&State, &Observed, &[Wait], Timestamp) -> Vec<Request> + Send {
+    let mut request = Some(request);
+    move |state, _, _, _| if when(state) { request.take().into_iter().collect() } else { Vec::new() }
+}
 
 /// Returns `plans/haproxy.yaml`, which writes the shares again by itself after a reload.
 fn reasserting() -> Plan {
@@ -112,4 +135,55 @@ async fn weights_of_other_people_are_drift() {
     let end = test_run.run().await;
     assert_eq!(ending_name(&end), "drift", "{}", test_run.output());
     assert!(!test_run.output().contains("reloaded"), "{}", test_run.output());
+}
+
+/// The steps go on without an instance that an operator accepts as lost. A rollback tries it, and names it.
+#[tokio::test(start_paused = true)]
+async fn steps_go_on_without_a_lost_instance() {
+    let mut test_run =
+        TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario(&format!("{{faults: [{DEAD}]}}")), |s| {
+            s.leave_when_frozen = false
+        })
+        .await;
+    let end = test_run.run_with(&mut once(leave_out(), |state| state.frozen.is_some())).await;
+    assert_eq!((ending_name(&end), exit(&end)), ("completed", Exit::Done), "{}", test_run.output());
+    test_run.assert_shares(100, &[SECOND]);
+    let output = test_run.output();
+    assert!(output.contains("left out by bob@lab: webapp on 10.0.1.20:9999"), "{output}");
+    assert!(output.contains("accepted with `resume --without`"), "{output}");
+
+    let back = Request::Rollback { by: "bob@lab".into(), force: false, break_stickiness: None };
+    let ProcessEnd::Ended(end) = test_run.run_process_with_request(&back).await else { panic!("it must end") };
+    assert_eq!((ending_name(&end), exit(&end)), ("stuck", Exit::Stuck), "{}", test_run.output());
+    test_run.assert_original(&[SECOND]);
+    assert!(test_run.output().contains("NOT restored: webapp on 10.0.1.20:9999"), "{}", test_run.output());
+}
+
+/// The operator named the wrong instance.
+#[tokio::test(start_paused = true)]
+async fn instance_that_answers_is_not_left_out() {
+    let mut test_run = TestRun::begin(plan("plans/haproxy.yaml"), &example("healthy")).await;
+    let end = test_run.run_with(&mut once(leave_out(), |state| state.step == 4)).await;
+    assert_eq!((ending_name(&end), exit(&end)), ("completed", Exit::Done), "{}", test_run.output());
+    test_run.assert_shares(100, &[]);
+    assert!(
+        test_run.output().contains("webapp on 10.0.1.20:9999 answers: it was not left out"),
+        "{}",
+        test_run.output()
+    );
+}
+
+/// A rollback restores the other instance at once, waits half a minute for the dead one, and ends with exit code 5.
+#[tokio::test(start_paused = true)]
+async fn rollback_ends_without_a_dead_instance_and_names_it() {
+    let mut test_run =
+        TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario(&format!("{{faults: [{DEAD}]}}")), |s| {
+            s.leave_when_frozen = false
+        })
+        .await;
+    let abort = Request::Abort { by: "bob@lab".into(), to_step: None };
+    let end = test_run.run_with(&mut once(abort, |state| state.frozen.is_some())).await;
+    assert_eq!((ending_name(&end), exit(&end)), ("stuck", Exit::Stuck), "{}", test_run.output());
+    test_run.assert_original(&[SECOND]);
+    assert!(test_run.output().contains("NOT restored: webapp on 10.0.1.20:9999"), "{}", test_run.output());
 }

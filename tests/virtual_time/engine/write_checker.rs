@@ -179,14 +179,14 @@ impl WriteChecker {
     }
 
     /// Checks invariant I4: after this write, no two routes are more than one step apart. Ignores routes that someone
-    /// else changed.
+    /// else changed or that an operator accepted as lost.
     fn check_step_distance(&self, id: &RouteId, next: &RouteActions, world: &Snapshot) {
-        let drifted: BTreeSet<_> = self
-            .test_store
-            .records()
-            .iter()
-            .filter_map(|r| if let Event::Drifted { route, .. } = &r.event { Some(route.clone()) } else { None })
-            .collect();
+        let others = |event: &Event| match event {
+            Event::Drifted { route, .. } => vec![route.clone()],
+            Event::LeftOut { routes, .. } => routes.clone(),
+            _ => Vec::new(),
+        };
+        let drifted: BTreeSet<_> = self.test_store.records().iter().flat_map(|r| others(&r.event)).collect();
         let plan = self.plan();
         let to = &plan.strategy.to;
         let steps = self.shares(to);

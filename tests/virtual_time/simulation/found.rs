@@ -224,7 +224,7 @@ fn a_late_read_does_not_show_that_a_write_had_no_effect() {
 /// before that write, so the reading counted as a late one, and the other instance was raised.
 #[test]
 fn a_reload_right_after_a_write_is_no_late_read() {
-    holds(&["haproxy/resume/show-servers#34.before.reload", "haproxy/resume/show-servers#46.before.reload"]);
+    holds(&["haproxy/resume/show-servers#46.before.reload", "haproxy/resume/show-servers#47.before.reload"]);
 }
 
 /// A write reached a process that had just started. Its shares, which were as planned, counted as those of a reload that

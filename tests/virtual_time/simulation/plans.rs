@@ -7,7 +7,7 @@ use cutover::domain::haproxy::Backend;
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::{BalancerKind, Plan, Selector};
 
-use super::wire::INSTANCE_FAULT;
+use super::wire::{DOWN_FOR, SLOW_FOR};
 
 thread_local! {
     static SCENARIOS: RefCell<BTreeMap<String, Scenario>> = const { RefCell::new(BTreeMap::new()) };
@@ -136,7 +136,6 @@ fn backends(plan: &Plan) -> Vec<Backend> {
 
 fn build_scenario(plan: &Plan) -> Scenario {
     let mut faults = vec!["{at: {step: dead}, kill: {cluster: to}}".to_owned()];
-    let lasts = INSTANCE_FAULT.as_secs();
     for strike in 1..=4 {
         faults.push(format!("{{at: {{step: stale-{strike}}}, stale: {{by: 8s, for: 8s}}}}"));
         faults.push(format!("{{at: {{step: deploy-{strike}}}, deploy: {{cluster: to}}}}"));
@@ -151,8 +150,8 @@ fn build_scenario(plan: &Plan) -> Scenario {
             faults.push(format!("{{at: {{step: 'foreign {address} {strike}'}}, foreign-write: {write}}}"));
             for (does, more) in [
                 ("reload", String::new()),
-                ("down", format!(", for: {lasts}s")),
-                ("slow", format!(", by: 8s, for: {lasts}s")),
+                ("down", format!(", for: {}s", DOWN_FOR.as_secs())),
+                ("slow", format!(", by: 8s, for: {}s", SLOW_FOR.as_secs())),
             ] {
                 faults.push(format!(
                     "{{at: {{step: '{does} {address} {strike}'}}, haproxy: {{instance: '{address}', does: {does}{more}}}}}"

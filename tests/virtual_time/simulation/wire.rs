@@ -28,8 +28,10 @@ pub struct Crash;
 
 /// How long a fault lasts that affects all API calls.
 const LASTING_FAULT: Duration = Duration::from_secs(7);
-/// How long an instance of HAProxy is down or slow.
-pub const INSTANCE_FAULT: Duration = Duration::from_secs(20);
+/// How long an instance of HAProxy is slow.
+pub const SLOW_FOR: Duration = Duration::from_secs(20);
+/// How long an instance of HAProxy is down: longer than a rollback waits for it.
+pub const DOWN_FOR: Duration = Duration::from_secs(45);
 /// How long a disk is full.
 pub const DISK_FULL_FOR: Duration = Duration::from_secs(20);
 /// How far a clock is set, in milliseconds.
@@ -270,7 +272,7 @@ impl Wire {
         let wire = self.clone();
         tokio::spawn(async move {
             // An instance that was down has started again.
-            tokio::time::sleep(INSTANCE_FAULT + Duration::from_millis(10)).await;
+            tokio::time::sleep(DOWN_FOR + Duration::from_millis(10)).await;
             wire.0.shell.change(|world, now| world.advance(now));
             wire.record_changes(By::Foreign);
         });

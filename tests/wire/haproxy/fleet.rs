@@ -423,11 +423,6 @@ impl Follow {
         self.until(&format!("step {number}"), |r| r["event"] == "stepStarted" && r["step"] == number);
     }
 
-    /// Interrupts the run, as `^C` does.
-    pub fn interrupt(&self) {
-        signal(&self.process, "INT");
-    }
-
     /// Returns the exit code, and all that the run has said.
     pub fn end(mut self) -> (i32, String) {
         let mut rest = String::new();

@@ -103,28 +103,57 @@ fn foreign_weight_is_drift_and_is_not_overwritten() {
     drop(run);
 }
 
-/// A killed instance freezes the raises. `abort` restores the other one at once, names the killed one, and tries it for as
-/// long as the process lives.
-#[test]
-#[ignore = "tier haproxy"]
-fn killed_instance_freezes_and_a_rollback_restores_the_other() {
+/// Starts a run over two instances, kills the second one at 50 %, and waits until the run has seen that.
+fn half_way_with_a_killed_instance(last: &str) -> (Fleet, Follow) {
     let fleet = Fleet::start(&["a-1", "b-1"], 2, "");
-    fleet.plan("      - setWeight: 50\n      - pause: {duration: 1s}\n      - setWeight: 100");
+    fleet.plan(&format!("      - setWeight: 50\n      - pause: {{}}\n{last}"));
     let mut run = fleet.follow("run plan.yaml --yes");
     run.until_step(2);
     fleet.instances[1].kill();
     let killed = fleet.instances[1].api.clone();
     let reading = run.until("the failed reading", |r| r.to_string().contains("no connection to its runtime API"));
     assert!(reading.to_string().contains(&killed), "{reading}");
-    // It waits until the rollback ends.
-    let _abort = fleet.follow("abort webapp --yes");
-    let routes = |r: &serde_json::Value| r["event"] == "outcome" && r["result"] == "applied";
-    let restored = run.until("the restored instance", routes);
+    (fleet, run)
+}
+
+/// Nothing is raised without the killed instance. `abort` restores the other one at once, and ends with exit code 5 and
+/// its name, and so does the run.
+#[test]
+#[ignore = "tier haproxy"]
+fn killed_instance_stops_raises_and_is_named_by_a_rollback() {
+    let (fleet, mut run) = half_way_with_a_killed_instance("      - setWeight: 100");
+    assert_eq!(fleet.cutover("approve webapp").code, 0);
+    let abort = fleet.follow("abort webapp --yes");
+    let restored = run.until("the restored instance", |r| r["event"] == "outcome" && r["result"] == "applied");
     assert!(restored.to_string().contains(&fleet.instances[0].api), "{restored}");
     assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["100", "0"]);
-    run.interrupt();
+    let named = format!("NOT restored: webapp on {}", fleet.instances[1].api.trim_start_matches("tcp://"));
+    for process in [run, abort] {
+        let (code, output) = process.end();
+        assert_eq!(code, 5, "{output}");
+        assert!(output.contains(&named), "{named}: {output}");
+    }
+}
+
+/// The steps go on without an instance that an operator accepts as lost, and the end names it.
+#[test]
+#[ignore = "tier haproxy"]
+fn steps_go_on_without_a_killed_instance() {
+    let (fleet, mut run) = half_way_with_a_killed_instance("      - setWeight: 100");
+    let [first, killed] = [0, 1].map(|n| fleet.instances[n].api.clone());
+    let wrong = fleet.cutover(&format!("resume webapp --without {first} --yes"));
+    assert_ne!(wrong.code, 0, "{wrong:?}");
+    assert!(wrong.err.contains("answers: it was not left out"), "{wrong:?}");
+    let unknown = fleet.cutover("resume webapp --without tcp://10.9.9.9:1 --yes");
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    let without = fleet.cutover(&format!("resume webapp --without {killed} --yes"));
+    assert_eq!(without.code, 0, "{without:?}");
+    run.until_event("leftOut");
+    assert_eq!(fleet.cutover("approve webapp").code, 0);
     let (code, output) = run.end();
-    assert_ne!(code, 0, "{output}");
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("resume --without"), "{output}");
+    assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["0", "100"]);
 }
 
 #[test]

@@ -13,7 +13,10 @@ pub(super) fn commands(reason: FreezeReason, message: &str, run: &str) -> String
             "to accept the change: cutover resume {run} --keep-live; to undo it: cutover resume {run} --reassert"
         ),
         FreezeReason::Unreadable | FreezeReason::LockLost => {
-            "the run continues by itself when the cause is gone".to_owned()
+            let lost = instance(message).map_or_else(String::new, |address| {
+                format!("; to go on without a lost instance: cutover resume {run} --without {address}")
+            });
+            format!("the run continues by itself when the cause is gone{lost}")
         }
         FreezeReason::GateTimeout => {
             format!("the run continues by itself when the gates pass; to restart their time-out: cutover resume {run}")
@@ -33,4 +36,23 @@ pub(super) fn commands(reason: FreezeReason, message: &str, run: &str) -> String
         _ => format!("to roll back: cutover rollback {run}"),
     };
     format!("; {on}; {back}")
+}
+
+/// Returns the address of the instance of HAProxy that a message names first.
+fn instance(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("HAProxy at ")?;
+    rest.split_once(": ").map(|(address, _)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freeze_by_a_lost_instance_names_the_command() {
+        let message = "webapp on 10.0.1.20:9999: unavailable: HAProxy at tcp://10.0.1.20:9999: no connection";
+        let text = commands(FreezeReason::Unreadable, message, "webapp-1");
+        assert!(text.contains("cutover resume webapp-1 --without tcp://10.0.1.20:9999; to roll back"), "{text}");
+        assert!(!commands(FreezeReason::Unreadable, "AWS throttles", "webapp-1").contains("--without"));
+    }
 }

@@ -195,6 +195,12 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Resumed { by, mode, ignore_hours, .. } => {
             EventText::new(Tone::Strong, "▸", resumed(by, *mode, ignore_hours.as_ref()))
         }
+        Event::LeftOut { by, routes, .. } => {
+            let labels: Vec<_> = routes.iter().map(|id| names.route(id)).collect();
+            let what =
+                format!("left out by {by}: {}; the steps go on, and a rollback tries to restore it", labels.join(", "));
+            EventText::new(Tone::Warn, "!", what)
+        }
         Event::Frozen { reason, message } => frozen(&format!("{message}{}", freeze::commands(*reason, message, run))),
         Event::Unfrozen {} => EventText::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
         Event::Drifted { route, expected, live } => drift::one(route, expected, live.as_deref(), names),

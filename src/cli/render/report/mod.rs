@@ -329,6 +329,7 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::Promoted { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
+        | Event::LeftOut { .. }
         | Event::RollbackStarted { trigger: Trigger::Operator, .. }
         | Event::RampStarted { .. }
         | Event::RetireStarted { .. } => EventKind::Person,

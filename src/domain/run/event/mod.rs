@@ -233,6 +233,16 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         replaces: Option<RouteId>,
     },
+    /// An operator accepted that a load balancer is lost: the steps go on without its routes. A rollback tries them.
+    LeftOut {
+        /// The operator, such as `alice@mac`.
+        by: String,
+        /// The routes of the lost load balancer.
+        routes: Vec<RouteId>,
+        /// The store name of the operator request that caused the event, if any.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
+    },
     /// A gate failed.
     GateFailed {
         /// The purpose of the gate.
@@ -437,6 +447,7 @@ impl Event {
             | Self::Promoted { request, .. }
             | Self::Paused { request, .. }
             | Self::Resumed { request, .. }
+            | Self::LeftOut { request, .. }
             | Self::RollbackStarted { request, .. }
             | Self::RampStarted { request, .. }
             | Self::RetireStarted { request, .. }

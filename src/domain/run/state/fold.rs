@@ -72,6 +72,7 @@ impl State {
             rollback: None,
             routes: BTreeMap::new(),
             routes_by_group: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             group_facts: GroupFacts::default(),
             newcomers: BTreeMap::new(),
             accepted_newcomers: BTreeSet::new(),
@@ -158,6 +159,7 @@ impl State {
             Event::RuleCreated { route, .. } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
+            Event::LeftOut { routes, .. } => self.leave_out(routes),
             Event::RollbackStarted { cause, by, trigger, to_step, force, break_stickiness, .. } => {
                 self.start_rollback(time, (cause, by), *trigger, (*force, *break_stickiness));
                 self.rollback.iter_mut().for_each(|rollback| rollback.to_step = *to_step);
@@ -238,6 +240,7 @@ impl State {
         });
         self.phase = Phase::RollingBack;
         self.finished = None;
+        self.include_left_out();
         self.routes.values_mut().for_each(|route| route.read_back = false);
         self.rollback = Some(Rollback {
             cause: cause.to_owned(),

@@ -90,6 +90,9 @@ pub struct State {
     pub rollback: Option<Rollback>,
     /// All routes of the run.
     pub routes: BTreeMap<RouteId, Route>,
+    /// The routes that the steps go on without, because an operator accepted that their load balancer is lost. A
+    /// rollback tries them.
+    pub left_out: BTreeMap<RouteId, Route>,
     /// The routes by the ARN of a managed target group.
     pub(super) routes_by_group: BTreeMap<String, Vec<RouteId>>,
     /// Facts about groups, computed from the other fields after each event.
@@ -431,6 +434,21 @@ impl State {
             self.routes_by_group.entry(group.clone()).or_default().push(id.clone());
         }
         self.routes.insert(id, route);
+    }
+
+    /// Takes routes out of the run until a rollback starts.
+    pub(super) fn leave_out(&mut self, routes: &[RouteId]) {
+        for id in routes {
+            self.left_out.extend(self.routes.remove(id).map(|route| (id.clone(), route)));
+            self.routes_by_group.values_mut().for_each(|known| known.retain(|known| known != id));
+        }
+    }
+
+    /// Takes the routes that were left out into the run again.
+    pub(super) fn include_left_out(&mut self) {
+        for route in std::mem::take(&mut self.left_out).into_values() {
+            self.add_route(route);
+        }
     }
 
     /// Returns the time of the last write of the current step that was read back.

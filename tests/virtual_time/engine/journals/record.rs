@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::finalize::replace_with_own_binding;
+use super::super::instances;
 use super::super::requests::make_a_rule;
 use super::super::small;
 use super::super::test_run::{ProcessEnd, TestRun, ending_name, example, plan, scenario};
@@ -86,7 +87,7 @@ async fn record_all() -> Vec<Recorded> {
         all.push((name.to_owned(), journal(&test_run)));
     }
     all.extend([record_canary().await, record_approval().await, record_ramp().await, record_finalized().await]);
-    all.push(record_ignored_hours().await);
+    all.extend([record_ignored_hours().await, record_lost_instance().await]);
     all.extend([record_killed().await, record_without_a_plan().await]);
     let fifth = journal(&run_with_a_fifth_moved().await);
     all.extend(stricter_plans().into_iter().map(|(name, change)| (format!("stricter-{name}"), change(&fifth))));
@@ -191,6 +192,18 @@ async fn record_ignored_hours() -> Recorded {
         assert!(output.contains(text), "{text}\n{output}");
     }
     ("hours-ignored".into(), journal(&test_run))
+}
+
+/// Records a run that goes on without a lost instance of HAProxy, to its end.
+async fn record_lost_instance() -> Recorded {
+    let servers = "[{name: from, workload: {replicas: 6}}, {name: to, workload: {replicas: 6}}]";
+    let scenario = scenario(&format!("{{clusters: {servers}, faults: [{}]}}", instances::DEAD));
+    let mut test_run =
+        TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario, |s| s.leave_when_frozen = false).await;
+    let mut asks = instances::once(instances::leave_out(), |state| state.frozen.is_some());
+    let ending = test_run.run_with(&mut asks).await;
+    assert_eq!(ending_name(&ending), "completed", "{}", test_run.output());
+    ("lost-instance".into(), journal(&test_run))
 }
 
 /// Records a rollback in stages whose process died after the first stage.

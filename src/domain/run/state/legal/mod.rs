@@ -78,6 +78,8 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | AwaitingApproval)),
         Event::HookStarted { hook, .. } if hook.at.is_rollback() => phase == RollingBack,
         Event::HookStarted { .. } => matches!(phase, Ready | Shifting | RunningCommand) && !held,
+        // A run without any route has nothing left to do.
+        Event::LeftOut { routes, .. } => stepping && !routes.is_empty(),
         Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::Frozen { .. }
