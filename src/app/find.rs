@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::exit::{Exit, Failure, store_failure};
 use super::names::outcome_text;
+use crate::adapter::haproxy::addresses;
 use crate::base::duration::format_elapsed;
 use crate::base::finding::Source;
 use crate::base::time::signed;
@@ -15,6 +16,7 @@ use crate::domain::run::event::{Event, Record, Wait, WaitReason};
 use crate::domain::run::frozen_plan;
 use crate::domain::run::state::State;
 use crate::plan;
+use crate::plan::instance_names::with_addresses;
 use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, StepKind};
 use crate::port::store::{RunSummary, Store};
@@ -95,10 +97,21 @@ pub fn lint_file(file: &Plan, color: bool) -> Result<Plan, Failure> {
     lint_bytes(&file.source, file.text.as_bytes(), color)
 }
 
+/// Lints a plan whose names of instances are resolved now. The plan keeps the hash of the file.
 fn lint_bytes(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
-    plan::lint(path, bytes)
-        .map(|plan| Plan { folder: folder(path), ..plan })
+    let resolved = std::str::from_utf8(bytes).map(|text| with_addresses(text, resolve));
+    let resolved = resolved.map_or_else(|_| Ok(bytes.to_vec()), |text| text.map(String::into_bytes))?;
+    plan::lint(path, &resolved)
+        .map(|plan| Plan { folder: folder(path), hash: plan::hash(bytes), ..plan })
         .map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
+}
+
+/// Returns the addresses of the instances that have this name, with the port.
+fn resolve(name: &str) -> Result<Vec<String>, Failure> {
+    addresses(name).map_err(|why| {
+        let failure = Failure::new(Exit::Refused, format!("nothing was changed: dns://{name} has no address: {why}"));
+        failure.next("list each instance as tcp://HOST:PORT, or run cutover where the name can be resolved".to_owned())
+    })
 }
 
 /// Returns the absolute path of a plan file's folder; for standard input, the working folder of this process.

@@ -222,7 +222,8 @@ record! {
     /// A backend of HAProxy on one or more instances, and one set of servers per cluster. Weights are written through the
     /// runtime API.
     Haproxy as "`haproxy`" {
-        /// The addresses of the runtime API, one for each instance: `tcp://HOST:PORT` or `unix:PATH`.
+        /// The addresses of the runtime API, one for each instance: `tcp://HOST:PORT` or `unix:PATH`. With
+        /// `dns://NAME:PORT`, each address that the name has at the start of a run is an instance.
         /// All instances move as one step.
         instances "instances": required Vec<Placed<RuntimeAddress>>,
         /// The backend with the servers, and the servers of each cluster.

@@ -10,12 +10,8 @@ pub(super) fn decode_runtime_address(node: &Node, out: &mut Vec<Diagnostic>) -> 
     let text = node.text("an address", out)?;
     if !haproxy::is_address(text) {
         let message = format!("`{}` is not a valid address of HAProxy's runtime API", clip(text));
-        let help = if text.starts_with("dns:") {
-            "this version of cutover does not resolve `dns:` addresses: list each instance as `tcp://HOST:PORT`"
-        } else {
-            "write `tcp://HOST:PORT`, or `unix:/PATH` for a socket on this machine, as in a `stats socket` line of \
-             haproxy.cfg"
-        };
+        let help = "write `tcp://HOST:PORT`, `unix:/PATH` for a socket on this machine, or `dns://NAME:PORT` for every \
+                    address of a name; the port and the path are those of a `stats socket` line of haproxy.cfg";
         note(out, Code::CUT005, node.place, message).help(help);
         return None;
     }

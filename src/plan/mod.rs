@@ -14,6 +14,7 @@ mod file;
 mod gate_fields;
 mod haproxy_names;
 mod hooks;
+pub mod instance_names;
 pub mod model;
 pub mod place;
 mod render;

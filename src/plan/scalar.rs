@@ -448,8 +448,8 @@ scalar! {
         "type": "string",
         "pattern": "^(arn:.+|tag:[^=,]+=[^,]*(,[^=,]+=[^,]*)*|[0-9A-Za-z]([-0-9A-Za-z]{0,30}[0-9A-Za-z])?)$"
     }, decode_selector;
-    /// The address of a runtime API of HAProxy: `tcp://HOST:PORT` or `unix:PATH`.
-    RuntimeAddress(String) = { "type": "string", "pattern": "^(tcp://[^\\s/]+:[0-9]+|unix:/\\S+)$" }, decode_runtime_address;
+    /// The address of a runtime API of HAProxy: `tcp://HOST:PORT`, `unix:PATH`, or `dns://NAME:PORT`.
+    RuntimeAddress(String) = { "type": "string", "pattern": "^((tcp|dns)://[^\\s/]+:[0-9]+|unix:/\\S+)$" }, decode_runtime_address;
     /// The name of a backend of HAProxy.
     ProxyName(String) = { "type": "string", "pattern": "^[-_.:0-9A-Za-z]+$" }, decode_proxy_name;
     /// The path of the file of a map of HAProxy.

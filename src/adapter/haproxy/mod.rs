@@ -2,6 +2,7 @@
 //! answers or decide about weights here: that is in [`haproxy`].
 
 mod connection;
+mod names;
 mod view;
 mod write;
 mod write_map;
@@ -15,6 +16,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 pub use self::connection::{Connect, RuntimeApi, Stream};
+pub use self::names::addresses;
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::haproxy::{self, Backend, Group, Info, Server, Slot};

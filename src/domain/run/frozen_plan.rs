@@ -14,7 +14,9 @@ pub const FROM_JOURNAL: &str = " (from the journal)";
 pub fn plan(started: &Started) -> Plan {
     let source = format!("{}{FROM_JOURNAL}", started.plan);
     let plan = read(&source, started.text.as_bytes(), skeleton(started).plan());
-    Plan { folder: started.folder.clone(), ..of_wave(plan, started.wave.as_ref()) }
+    let plan = Plan { folder: started.folder.clone(), ..of_wave(plan, started.wave.as_ref()) };
+    // The text has addresses in place of the names of the file, and the hash is that of the file.
+    if started.hash.is_empty() { plan } else { Plan { hash: started.hash.clone(), ..plan } }
 }
 
 /// Returns the plan narrowed to the wave of a run. If the text does not have the wave, the run is never raised.

@@ -27,8 +27,9 @@ pub(super) fn entries(
         addresses.check_value(&address.value.0, address.place, out);
     }
     if let Some(none) = instances.as_ref().filter(|all| all.value.is_empty()) {
-        note(out, Code::CUT004, none.head, "`instances` names no instance")
-            .help("add the address of each instance's runtime API: `tcp://HOST:PORT` or `unix:PATH`");
+        note(out, Code::CUT004, none.head, "`instances` names no instance").help(
+            "add the address of each instance's runtime API: `tcp://HOST:PORT`, `unix:PATH` or `dns://NAME:PORT`",
+        );
     }
     if let (None, Some(backend)) = (servers, backend.as_ref().filter(|_| at.complete)) {
         note(out, Code::CUT004, backend.head, "`haproxy` has no `servers`")

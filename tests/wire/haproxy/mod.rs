@@ -4,5 +4,6 @@ mod emergency;
 mod fleet;
 mod lab;
 mod map;
+mod names;
 mod shares;
 mod trouble;
