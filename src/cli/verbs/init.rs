@@ -27,19 +27,24 @@ use crate::port::{Cluster, Detail, LoadBalancerApi};
     --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
     --service webapp/webapp:http > plan.yaml
   cutover init --haproxy tcp://10.0.1.10:9999 tcp://10.0.1.20:9999 \\
-    --backend webapp --from 'a-*' --to 'b-*' > plan.yaml")]
+    --backend webapp --from 'a-*' --to 'b-*' > plan.yaml
+  cutover init --haproxy tcp://10.0.1.10:9999 --map /etc/haproxy/shares.map \\
+    --from webapp-a --to webapp-b > plan.yaml")]
 #[command(group = ArgGroup::new("place").args(["load_balancer", "haproxy"]).required(true))]
 pub struct Init {
     /// Load balancer: name, ARN, or `tag:KEY=VALUE`
     #[arg(long, value_name = "LB")]
     pub load_balancer: Option<String>,
-    /// HAProxy instances, with --backend; --from and --to name servers
+    /// HAProxy instances, with --backend or --map; --from and --to name servers, or backends
     #[arg(long, value_name = "ADDRESS", num_args = 1.., value_delimiter = ',', value_parser = value::runtime_api,
-        requires = "backend", conflicts_with_all = ["from_cluster", "to_cluster", "service"])]
+        requires = "routes", conflicts_with_all = ["from_cluster", "to_cluster", "service"])]
     pub haproxy: Vec<String>,
     /// Backend of HAProxy
-    #[arg(long, value_name = "NAME", requires = "haproxy")]
+    #[arg(long, value_name = "NAME", requires = "haproxy", group = "routes")]
     pub backend: Option<String>,
+    /// Table of slots of HAProxy, as in its configuration
+    #[arg(long, value_name = "FILE", requires = "haproxy", conflicts_with = "backend", group = "routes")]
+    pub map: Option<String>,
     /// Target groups that have the traffic now (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub from: Vec<String>,
@@ -93,15 +98,19 @@ async fn plan_of_haproxy(args: &Init) -> Result<Exit, Failure> {
     let ([from], [to]) = (&args.from[..], &args.to[..]) else {
         return Err(Failure::new(
             Exit::Usage,
-            "with --haproxy, --from and --to each take one glob of names of servers",
+            "with --haproxy, --from and --to each take one glob of names of servers, or with --map one backend",
         ));
     };
     let name = args.backend.clone().unwrap_or_default();
-    if let Some(wrong) = [(&name, is_name(&name)), (from, is_glob(from)), (to, is_glob(to))].iter().find(|(_, ok)| !ok)
-    {
+    let is_valid = |side: &String| if args.map.is_some() { is_name(side) } else { is_glob(side) };
+    let checked = [(&name, args.map.is_some() || is_name(&name)), (from, is_valid(from)), (to, is_valid(to))];
+    if let Some(wrong) = checked.iter().find(|(_, ok)| !ok) {
         return Err(Failure::new(Exit::Usage, format!("`{}` is not a valid name in haproxy.cfg", wrong.0)));
     }
-    let backend = |address: &String| Backend { address: address.clone(), name: name.clone() };
+    let backend = |address: &String| match &args.map {
+        Some(file) => Backend::of_map(address, file),
+        None => Backend { address: address.clone(), name: name.clone() },
+    };
     let backends: Vec<_> = args.haproxy.iter().map(backend).collect();
     let groups = backends
         .iter()

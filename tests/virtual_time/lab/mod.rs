@@ -3,6 +3,7 @@
 
 mod api;
 mod clusters;
+mod commands;
 mod common;
 mod connections;
 mod faults;

@@ -1,4 +1,4 @@
-//! Writes a plan for a backend of HAProxy.
+//! Writes a plan for a backend, or a table of slots, of HAProxy.
 
 use crate::base::haproxy::Backend;
 use crate::domain::elb::balancer::LiveRoute;
@@ -6,15 +6,16 @@ use crate::domain::elb::balancer::LiveRoute;
 /// The steps of the plan: the share of the new servers in percent, and the duration of the following bake.
 const STEPS: [(u8, &str); 4] = [(1, "10m"), (25, "20m"), (50, "20m"), (100, "1h")];
 
-/// A backend on its instances, and the sets of servers that lose and get the traffic.
+/// A backend on its instances, or a table of slots, and the sets of servers or the backends that lose and get the
+/// traffic.
 pub struct HaproxyRequest {
-    /// The backend on each instance.
+    /// The backend, or the map, on each instance.
     pub backends: Vec<Backend>,
-    /// The glob of the servers that have the traffic now.
+    /// The glob of the servers, or the backend, that has the traffic now.
     pub from: String,
-    /// The glob of the servers that will get the traffic.
+    /// The glob of the servers, or the backend, that will get the traffic.
     pub to: String,
-    /// The name of the plan; the name of the backend by default.
+    /// The name of the plan; the name of the backend, or of the map's file, by default.
     pub name: Option<String>,
 }
 
@@ -30,10 +31,9 @@ pub fn plan_text(request: &HaproxyRequest, read: &[LiveRoute]) -> Result<String,
             return Err(format!("{}: no server matches `{glob}`", backend.label()));
         }
         if !split.carries(&backend.group(from)) {
-            return Err(format!(
-                "{}: the servers `{from}` have no traffic; are --from and --to swapped?",
-                backend.label()
-            ));
+            let what = if backend.map_file().is_some() { "backend" } else { "servers" };
+            let label = backend.label();
+            return Err(format!("{label}: no traffic goes to the {what} `{from}`; are --from and --to swapped?"));
         }
     }
     let Some(first) = backends.first() else { return Err("no instance of HAProxy was named".to_owned()) };
@@ -44,8 +44,22 @@ pub fn plan_text(request: &HaproxyRequest, read: &[LiveRoute]) -> Result<String,
         .map(|(share, bake)| format!("      - setWeight: {share}\n      - pause: {{duration: {bake}}}\n"))
         .collect();
     let steps = steps.concat();
-    let backend = &first.name;
-    let name = name.clone().unwrap_or_else(|| label(backend, "haproxy"));
+    let file = first.map_file();
+    let route = match &file {
+        Some(file) => format!(
+            "map: # a share is a number of slots
+              file: {file}
+              backends: {{{a}: {from}, {b}: {to}}}"
+        ),
+        None => format!(
+            "backend: {}
+            servers: {{{a}: \"{from}\", {b}: \"{to}\"}}",
+            first.name
+        ),
+    };
+    let stem = file.as_deref().and_then(|file| file.rsplit('/').next()?.split('.').next());
+    let workload = label(stem.unwrap_or(&first.name), "haproxy");
+    let name = name.clone().unwrap_or_else(|| workload.clone());
     Ok(format!(
         "apiVersion: cutover.dev/v1alpha1
 kind: Cutover
@@ -56,18 +70,16 @@ spec:
     - name: {a}
     - name: {b}
   workloads:
-    - name: {}
+    - name: {workload}
       routes:
         - haproxy:
             instances: [{}] # all instances move as one step
-            backend: {backend}
-            servers: {{{a}: \"{from}\", {b}: \"{to}\"}}
+            {route}
   strategy:
     from: {a}
     to: {b}
     steps:
 {steps}",
-        label(backend, "haproxy"),
         instances.join(", ")
     ))
 }
@@ -115,6 +127,18 @@ mod tests {
         let plan = crate::plan::lint("plan.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{text}"));
         assert_eq!((plan.name.as_str(), plan.workloads[0].routes.len()), ("web-app", 2));
         assert_eq!((plan.strategy.from.as_str(), plan.strategy.to.as_str()), ("a", "b"));
+    }
+
+    #[test]
+    fn plan_of_a_map_is_valid() {
+        let backends = vec![Backend::of_map("tcp://10.0.1.10:9999", "/etc/haproxy/shares.map")];
+        let request = HaproxyRequest { backends, from: "webapp-a".into(), to: "webapp-b".into(), name: None };
+        let text = plan_text(&request, &read(&request, [100, 0])).unwrap();
+        let plan = crate::plan::lint("plan.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!((plan.name.as_str(), plan.workloads[0].routes.len()), ("shares", 1));
+        assert_eq!((plan.strategy.from.as_str(), plan.strategy.to.as_str()), ("webapp-a", "webapp-b"));
+        let live = read(&request, [0, 100]);
+        assert!(plan_text(&request, &live).unwrap_err().contains("no traffic goes to the backend `webapp-a`"));
     }
 
     #[test]
