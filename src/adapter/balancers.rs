@@ -11,9 +11,10 @@ use super::haproxy::{Haproxy, RuntimeApi};
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::haproxy::{Group, is_haproxy};
 use crate::domain::health::Target;
+use crate::domain::run::header_rule::HeaderRule;
 use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use crate::plan::model::{Plan, Selector};
-use crate::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, RuleStore, TagStore, Traffic, WriteError};
 
 /// The load balancers of AWS, if there are any, and HAProxy.
 #[derive(Clone)]
@@ -156,5 +157,18 @@ impl TagStore for Balancers {
 
     async fn remove(&self, ids: &[String], keys: &[String]) -> Result<(), WriteError> {
         self.aws().map_err(|why| WriteError::NotSent(why.to_string()))?.tags.remove(ids, keys).await
+    }
+}
+
+#[async_trait]
+impl RuleStore for Balancers {
+    async fn create(&self, rule: &HeaderRule, tags: &Tags, deadline: Duration) -> Result<String, WriteError> {
+        let api = self.of(&rule.load_balancer).map_err(|why| WriteError::NotSent(why.to_string()))?;
+        api.rules.create(rule, tags, deadline).await
+    }
+
+    async fn delete(&self, id: &str, deadline: Duration) -> Result<(), WriteError> {
+        let api = self.of(id).map_err(|why| WriteError::NotSent(why.to_string()))?;
+        api.rules.delete(id, deadline).await
     }
 }

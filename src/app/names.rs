@@ -9,6 +9,7 @@ use crate::base::text::shell_word;
 use crate::domain::elb::kinds;
 use crate::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, WriteResult};
 use crate::domain::run::frozen_plan::FROM_JOURNAL;
+use crate::domain::run::header_rule::{HeaderRuleEnd, HeaderRuleEvent};
 use crate::domain::run::hook::{HookId, HookPoint};
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
 use crate::plan::model::Plan;
@@ -34,6 +35,8 @@ pub struct Names {
     groups: BTreeMap<String, (String, ClusterName)>,
     /// The names of the hooks and commands that have started.
     hooks: BTreeMap<HookId, String>,
+    /// The header rules that are planned or exist, by number: the name, and whether the rule exists.
+    header_rules: BTreeMap<u32, (String, bool)>,
     /// Whether the run has no plan. Then target groups are named, because the clusters have no names.
     without_plan: bool,
     evacuation: bool,
@@ -71,6 +74,10 @@ impl Names {
             not_written: BTreeSet::new(),
             groups,
             hooks: BTreeMap::new(),
+            header_rules: (1..)
+                .zip(&started.header_rules)
+                .map(|(number, live)| (number, (live.rule.label.clone(), true)))
+                .collect(),
             without_plan,
             evacuation: started.is_evacuation(),
         }
@@ -98,10 +105,42 @@ impl Names {
                 let name = action.split_once(": ").map_or(action.as_str(), |(name, _)| name);
                 self.hooks.insert(*hook, name.to_owned());
             }
+            Event::HeaderRules(change) => self.update_header_rules(change),
             Event::Drifted { route, live, .. } => self.set_deleted(route, live.is_none()),
             Event::Outcome { route, result: WriteResult::Deleted, .. } => self.set_deleted(route, true),
             _ => {}
         }
+    }
+
+    fn update_header_rules(&mut self, change: &HeaderRuleEvent) {
+        match change {
+            HeaderRuleEvent::Planned { rules, .. } => {
+                self.header_rules.retain(|_, (_, made)| *made);
+                self.header_rules.extend(rules.iter().map(|rule| (rule.number, (rule.label.clone(), false))));
+            }
+            HeaderRuleEvent::Made { rule, .. } => {
+                self.header_rules.entry(*rule).and_modify(|(_, made)| *made = true);
+            }
+            HeaderRuleEvent::Ended { rule, result: HeaderRuleEnd::Removed, .. } => {
+                self.header_rules.remove(rule);
+            }
+            HeaderRuleEvent::Sent { .. } | HeaderRuleEvent::Ended { .. } => {}
+        }
+    }
+
+    /// Returns the name of a header rule.
+    pub fn header_rule(&self, number: u32) -> String {
+        self.header_rules.get(&number).map_or_else(|| format!("header rule {number}"), |(label, _)| label.clone())
+    }
+
+    /// Returns the number of header rules that exist.
+    pub fn header_rule_count(&self) -> usize {
+        self.header_rules.values().filter(|(_, made)| *made).count()
+    }
+
+    /// Whether every planned header rule exists.
+    pub fn header_rules_are_made(&self) -> bool {
+        self.header_rules.values().all(|(_, made)| *made)
     }
 
     fn set_deleted(&mut self, id: &RouteId, deleted: bool) {

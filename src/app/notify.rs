@@ -16,6 +16,7 @@ use crate::adapter::process::Folder;
 use crate::base::number::count;
 use crate::domain::decide::label;
 use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
+use crate::domain::run::header_rule::{HeaderRuleEnd, HeaderRuleEvent};
 use crate::domain::run::hook::HookResult;
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
@@ -50,6 +51,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::Notice { .. } | Event::RetireStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => {
             &[Kind::Notice]
         }
+        Event::HeaderRules(HeaderRuleEvent::Ended { result: HeaderRuleEnd::Kept, .. }) => &[Kind::Notice],
         Event::ProcessStarted { .. }
         | Event::BindingDone { .. }
         | Event::Intended { .. }
@@ -62,6 +64,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         | Event::Ramped { .. }
         | Event::HookStarted { .. }
         | Event::HookEnded { .. }
+        | Event::HeaderRules(_)
         | Event::BindingRemoved { .. }
         | Event::Waiting { .. }
         | Event::Health { .. }

@@ -397,6 +397,7 @@ pub fn phase(phase: Phase) -> &'static str {
         Phase::Baking => "baking",
         Phase::AwaitingApproval => "awaitingApproval",
         Phase::RunningCommand => "runningCommand",
+        Phase::RoutingHeaders => "routingHeaders",
         Phase::RollingBack => "rollingBack",
         Phase::Retiring => "retiring",
         Phase::Finished => "finished",

@@ -117,6 +117,9 @@ codes! {
         CUT210 Error "a workload is in no wave, in two, or does not exist";
         CUT211 Error "`after` of a wave names no wave, or waves wait for each other";
         CUT212 Error "`strategy.waves` without waves";
+        CUT230 Error "a header of `setHeaderRoute` is not one that a rule can match";
+        CUT231 Error "`setHeaderRoute` with a load balancer that cannot match headers";
+        CUT232 Error "`setHeaderRoute` in the wrong place";
     }
     Preflight {
         CUT040 Error "a selector does not match exactly one load balancer";
@@ -203,6 +206,11 @@ codes! {
         CUT343 Warning "a cookie keeps clients on their server";
         CUT344 Warning "HAProxy has no marker, and the state is on this machine only";
         CUT345 Error "a backup server belongs to a cluster";
+        CUT350 Error "a header route does not fit above a route";
+        CUT351 Error "header routes need more rules than the load balancer may have";
+        CUT352 Warning "a route gets no header route";
+        CUT353 Info "the header routes that the plan makes";
+        CUT354 Warning "a header route of another run is still there";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";

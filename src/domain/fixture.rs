@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::domain::elb;
 use crate::domain::elb::action::{Action, Config, Forward};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::rule::RuleConfig;
 use crate::domain::elb::select::{ExistingNames, LiveResources};
 use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started};
 use crate::domain::run::state::State;
@@ -190,6 +191,7 @@ pub fn route(port: u16, priority: Option<u32>, content: RouteContent) -> LiveRou
         conditions,
         content,
         tags: BTreeMap::new(),
+        rule: RuleConfig::default(),
         limits: elb::LIMITS,
         name: None,
     }
@@ -288,6 +290,7 @@ pub fn started(healthy: u32) -> Started {
         not_moved: Vec::new(),
         wave: None,
         keeps_weights: false,
+        header_rules: Vec::new(),
         routes: routes.into(),
         groups: [(group_arn("webapp-a"), group("a", healthy)), (group_arn("webapp-b"), group("b", 0))].into(),
         clusters: BTreeMap::new(),

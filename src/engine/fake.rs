@@ -9,9 +9,10 @@ use async_trait::async_trait;
 
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::health::Target;
+use crate::domain::run::header_rule::HeaderRule;
 use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use crate::plan::model::Selector;
-use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, RuleStore, TagStore, Traffic, WriteError};
 
 /// A simulated load balancer API that stores only tags.
 #[derive(Default)]
@@ -154,5 +155,15 @@ impl TagStore for FakeTags {
             self.change(arn, |tags| tags.retain(|key, _| !keys.contains(key)));
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl RuleStore for FakeTags {
+    async fn create(&self, _: &HeaderRule, _: &Tags, _: Duration) -> Result<String, WriteError> {
+        Err(WriteError::Throttled)
+    }
+    async fn delete(&self, _: &str, _: Duration) -> Result<(), WriteError> {
+        Err(WriteError::Throttled)
     }
 }

@@ -321,6 +321,7 @@ mod tests {
                 traffic: Arc::clone(&fake) as _,
                 inventory: Arc::clone(&fake) as _,
                 tags: Arc::clone(&fake) as _,
+                rules: Arc::clone(&fake) as _,
             };
             let end = clock.now() + jiff::SignedDuration::from_hours(1);
             while clock.now() < end {

@@ -149,6 +149,7 @@ fn refusal_text(state: &State, request: &Request) -> &'static str {
             | Phase::Baking
             | Phase::AwaitingApproval
             | Phase::RunningCommand
+            | Phase::RoutingHeaders
             | Phase::Retiring,
         ) => "no pause is in progress",
     }

@@ -5,6 +5,7 @@
 use super::binding_fields::Binding;
 use super::decode::{Placed, Table, record};
 use super::gate_fields::{Exec, Header, MetricGate};
+use super::header_route::HeaderRoute;
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
     Account, Actions, ApiVersion, Arn, CallRate, ClusterRef, CodeName, Delay, EksName, Factor, Kind, KindName, Line,
@@ -398,10 +399,12 @@ record! {
         pause "pause": optional Pause,
         /// Runs a command; `undo` is the command that reverses it.
         exec "exec": optional ExecStep,
+        /// Sends the requests with these headers to `to`, whatever the shares are; an empty `match` ends it.
+        set_header_route "setHeaderRoute": optional HeaderRoute,
         /// Metric gates of this step: before its writes, or before its pause ends. As guards they stay active until the
         /// shares change.
         gates "gates": optional Vec<Placed<MetricGate>> = [],
-    }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec"]
+    }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec", "setHeaderRoute"]
 
     /// Waits for a duration, `{duration: 10m}`, or for an approval, `{}` or `{approval: TEXT}`. The guard is on.
     Pause as "`pause`" {

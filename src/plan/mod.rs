@@ -13,6 +13,7 @@ pub mod diagnostic;
 mod file;
 mod gate_fields;
 mod haproxy_names;
+mod header_route;
 mod hooks;
 pub mod instance_names;
 pub mod model;

@@ -24,6 +24,7 @@ pub fn min_duration_with_pauses(strategy: &Strategy, number: usize, routes: usiz
 pub fn min_step_duration(strategy: &Strategy, step: &Step, routes: usize) -> Duration {
     match step.kind {
         StepKind::Bind | StepKind::Shares(_) => WRITE_RATE.min_duration(routes) + strategy.longest_settle,
+        StepKind::HeaderRoute(_) => WRITE_RATE.min_duration(routes) + strategy.settle,
         StepKind::Bake(time) => time,
         StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     }

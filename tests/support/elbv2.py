@@ -48,6 +48,23 @@ def oidc():
     }
 
 
+def cognito():
+    return {
+        "Type": "authenticate-cognito",
+        "Order": 1,
+        "AuthenticateCognitoConfig": {
+            "UserPoolArn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_shop",
+            "UserPoolClientId": "shop",
+            "UserPoolDomain": "login",
+            "SessionCookieName": "shop",
+            "Scope": "openid",
+            "SessionTimeout": 3600,
+            "AuthenticationRequestExtraParams": {"prompt": "login"},
+            "OnUnauthenticatedRequest": "authenticate",
+        },
+    }
+
+
 def actions(groups, number):
     """Returns the actions of a rule: every kind of action that a route may have in addition to the moved one, or instead of it."""
     if number == 18:
@@ -58,6 +75,8 @@ def actions(groups, number):
         return [{"Type": "forward", "TargetGroupArn": groups["a"]}]
     weights = {"a": 100, "b": 0, "c": 25} if number % 3 == 0 else {"a": 100, "b": 0}
     sticky = number % 2 == 0
+    if number == 7:
+        return [cognito(), forward(groups, weights, sticky, 2)]
     if number % 4 == 0:
         return [oidc(), forward(groups, weights, sticky, 2)]
     return [forward(groups, weights, sticky)]

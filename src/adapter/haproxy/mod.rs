@@ -21,9 +21,10 @@ use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::haproxy::{self, Backend, Group, Info, Server, Slot};
 use crate::domain::health::Target;
+use crate::domain::run::header_rule::HeaderRule;
 use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use crate::plan::model::Selector;
-use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, RuleStore, TagStore, Traffic, WriteError};
 
 /// The longest wait for the answers of one read.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -251,5 +252,17 @@ impl TagStore for Haproxy {
 
     async fn remove(&self, _: &[String], _: &[String]) -> Result<(), WriteError> {
         Err(WriteError::Refused("HAProxy has no tags".to_owned()))
+    }
+}
+
+/// A plan with HAProxy has no `setHeaderRoute`: its lint refuses it.
+#[async_trait]
+impl RuleStore for Haproxy {
+    async fn create(&self, _: &HeaderRule, _: &Tags, _: Duration) -> Result<String, WriteError> {
+        Err(WriteError::Refused("HAProxy has no header rules".to_owned()))
+    }
+
+    async fn delete(&self, _: &str, _: Duration) -> Result<(), WriteError> {
+        Err(WriteError::Refused("HAProxy has no header rules".to_owned()))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{READ_TIMEOUT, RuntimeApi, answer, malformed};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::rule::RuleConfig;
 use crate::domain::haproxy::{self, Backend, Group, Server, ServerHealth, StatBackend, attribute};
 use crate::domain::health::{HEALTH_CHECK_DISABLED, Target, TargetState};
 use crate::domain::traffic::{RouteContent, RouteId, Tags, Unreadable};
@@ -68,6 +69,7 @@ pub(super) fn listener(backend: &Backend, content: RouteContent) -> (Listener, V
         conditions: String::new(),
         content,
         tags: Tags::new(),
+        rule: RuleConfig::default(),
         limits,
         name: Some(backend.label()),
     };

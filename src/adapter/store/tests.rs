@@ -82,6 +82,7 @@ fn started(plan: &str) -> Event {
         not_moved: Vec::new(),
         wave: None,
         keeps_weights: false,
+        header_rules: Vec::new(),
         routes: vec![RouteStart {
             id: RouteId::rule("arn:rule"),
             load_balancer: LB.into(),

@@ -133,12 +133,13 @@ fn escape_label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-const PHASES: [Phase; 8] = [
+const PHASES: [Phase; 9] = [
     Phase::Ready,
     Phase::Shifting,
     Phase::Baking,
     Phase::AwaitingApproval,
     Phase::RunningCommand,
+    Phase::RoutingHeaders,
     Phase::RollingBack,
     Phase::Finished,
     Phase::Retiring,

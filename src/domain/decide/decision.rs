@@ -22,12 +22,27 @@ pub enum Decision {
     Bind(Vec<BindingStart>),
     /// Delete the bindings in this list that this program manages.
     Unbind(Vec<BindingStart>),
+    /// Plan, make, search or remove header rules.
+    HeaderRules(HeaderTask),
     /// Do nothing until the next observation.
     Wait(Vec<Wait>),
     /// Exit the process, with a message for the operator, because it cannot continue the run.
     Exit(StopReason, String),
     /// The run has ended.
     Finished(RunOutcome),
+}
+
+/// A task about header rules.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeaderTask {
+    /// Read the rules, and plan the header rules of the step.
+    Plan,
+    /// Make the rules with these numbers.
+    Create(Vec<u32>),
+    /// Search the rules that were sent and of which it is not known whether they exist.
+    Find,
+    /// Remove the rules with these numbers.
+    Remove(Vec<u32>),
 }
 
 /// The writes of one step or rollback, for all routes that still need a write.
@@ -40,6 +55,8 @@ pub struct Batch {
     /// The groups that the batch raises. Each write needs a fresh reading of the groups that it raises
     /// ([`judge_chunk`](super::judge_chunk)).
     pub raised_groups: Vec<String>,
+    /// The numbers of the header rules that are removed as soon as no write is ready to be sent.
+    pub header_rules: Vec<u32>,
 }
 
 /// Options of this process.

@@ -252,7 +252,12 @@ pub fn batch_over(state: &State, routes: Vec<(&Route, Split)>) -> Option<Decisio
         .into_iter()
         .map(|(route, set)| Write { route: route.start.id.clone(), expect: Some(route.expected().split.clone()), set })
         .collect();
-    (!writes.is_empty()).then_some(Decision::Write(Batch { restore: false, writes, raised_groups: raises }))
+    (!writes.is_empty()).then_some(Decision::Write(Batch {
+        restore: false,
+        writes,
+        raised_groups: raises,
+        header_rules: Vec::new(),
+    }))
 }
 
 #[cfg(test)]

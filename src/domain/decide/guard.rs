@@ -30,8 +30,12 @@ fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
 
 /// Returns every group that has traffic, with the group's share in percent and the guard's verdict on the group.
 pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)> {
-    let groups = c.state.groups_with_traffic().iter();
-    groups.map(|(group, share)| (group.as_str(), *share, judge(c, group, *share))).collect()
+    let carrying = c.state.groups_with_traffic();
+    // A header rule sends some requests to its group, whatever the shares are.
+    let header: BTreeSet<_> = c.state.header_rules.live().filter_map(|(rule, _)| rule.rule.group()).collect();
+    let header = header.into_iter().filter(|group| !carrying.contains_key(*group)).map(|group| (group, 0));
+    let all = carrying.iter().map(|(group, share)| (group.as_str(), *share)).chain(header);
+    all.map(|(group, share)| (group, share, judge(c, group, share))).collect()
 }
 
 /// Returns the groups whose guard fails, but not for long enough. One more reading decides.

@@ -176,9 +176,10 @@ pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
         {
             false
         }
-        Some(StepKind::Bind | StepKind::Shares(_) | StepKind::Approval(_) | StepKind::Unknown) | None => {
-            return Vec::new();
-        }
+        Some(
+            StepKind::Bind | StepKind::Shares(_) | StepKind::Approval(_) | StepKind::HeaderRoute(_) | StepKind::Unknown,
+        )
+        | None => return Vec::new(),
     };
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.raise && !g.dry_run);
     let gates = gates.filter(|g| !own || g.scope == GateScope::Step(c.state.step));

@@ -25,7 +25,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
         return if late { exit_unfinished(why) } else { wait(WaitReason::Frozen, why, None) };
     }
     if !writes.is_empty() {
-        return Decision::Write(Batch { restore: false, writes, raised_groups: Vec::new() });
+        return Decision::Write(Batch { restore: false, writes, raised_groups: Vec::new(), header_rules: Vec::new() });
     }
     if let Some(until) = open {
         return wait(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
 use super::route_status::{self, GroupedStatuses, RouteStatus};
-use super::{desired_split, drift_text, freeze, hooks, ramp, replacement, way_back};
+use super::{desired_split, drift_text, freeze, header_rules, hooks, ramp, replacement, way_back};
 use crate::base::number::count;
 use crate::base::time::later;
 use crate::base::{duration, text};
@@ -34,8 +34,13 @@ pub fn decide(c: &Context<'_>) -> Decision {
         return call;
     }
     if !writes.is_empty() {
-        return Decision::Write(Batch { restore: true, writes, raised_groups: Vec::new() });
+        let header_rules = c.state.header_rules.removable();
+        return Decision::Write(Batch { restore: true, writes, raised_groups: Vec::new(), header_rules });
     }
+    if let Some(decision) = header_rules::in_rollback(c.state) {
+        return decision;
+    }
+    let kept = header_rules::kept(c.state);
     if let Some(until) = open {
         return wait(
             WaitReason::OpenWrite,
@@ -55,7 +60,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(decision) = replacement::list_rules(c, rollback) {
         return decision;
     }
-    if left.is_empty() {
+    if left.is_empty() && kept.is_empty() {
         if let Some(decision) = hooks::next_after_restore(c.plan, c.state, rollback) {
             return decision;
         }
@@ -64,7 +69,9 @@ pub fn decide(c: &Context<'_>) -> Decision {
     }
     left.append(&mut abandoned);
     left.extend(hooks::not_undone(c.plan, c.state, rollback));
-    Decision::Exit(StopReason::Stuck, stuck_message(c.state.routes.len(), &left))
+    let routes =
+        if left.is_empty() { "every route is restored".to_owned() } else { stuck_message(c.state.routes.len(), &left) };
+    Decision::Exit(StopReason::Stuck, [vec![routes], kept].concat().join("; "))
 }
 
 /// Sorts the routes for a rollback: default actions first, because they handle all requests that match no rule; then

@@ -14,6 +14,11 @@ pub fn label(step: &Step) -> String {
         StepKind::Shares(shares) => shares.iter().map(|(c, s)| format!("{c} {s} %")).collect::<Vec<_>>().join(", "),
         StepKind::Bake(d) => format!("pause {}", duration::format_exact(*d)),
         StepKind::Exec(exec) => format!("exec {}", command_line(&exec.command)),
+        StepKind::HeaderRoute(headers) if headers.is_empty() => "end header route".into(),
+        StepKind::HeaderRoute(headers) => {
+            let headers: Vec<_> = headers.iter().map(|h| format!("{}: {}", h.name, h.value)).collect();
+            format!("header route {}", headers.join(", "))
+        }
         StepKind::Unknown => "a step that this version does not know".into(),
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),

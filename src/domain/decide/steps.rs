@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
 use super::{
-    bake, comparison, desired_split, drift_text, failure, gates, guard, hooks, hours, metrics, newer, routes_check,
-    step_text,
+    bake, comparison, desired_split, drift_text, failure, gates, guard, header_rules, hooks, hours, metrics, newer,
+    routes_check, step_text,
 };
 use crate::base::duration;
 use crate::base::time::later;
@@ -23,6 +23,7 @@ pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         Phase::Shifting => move_shares(c),
         Phase::Baking => bake(c),
         Phase::RunningCommand => run_command(c),
+        Phase::RoutingHeaders => header_rules::step(c),
         Phase::AwaitingApproval => await_approval(c),
         Phase::RollingBack | Phase::Retiring | Phase::Finished => Decision::Wait(Vec::new()),
     }
@@ -33,7 +34,8 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         let hook =
             || [HookPoint::BeforeFinish, HookPoint::AfterFinish].into_iter().find_map(|at| hooks::next_in_step(c, at));
         // Hooks may take long, so the routes are read again after them.
-        return routes_check::after_last_step(c)
+        return header_rules::at_end(c)
+            .or_else(|| routes_check::after_last_step(c))
             .or_else(hook)
             .or_else(|| routes_check::recent(c))
             .unwrap_or_else(|| Decision::Record(vec![completed(c)]));
@@ -57,6 +59,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         StepKind::Bake(_) => StepType::Bake,
         StepKind::Approval(_) => StepType::Approval,
         StepKind::Exec(_) => StepType::Exec,
+        StepKind::HeaderRoute(_) => StepType::HeaderRoute,
         StepKind::Unknown => return Decision::Wait(newer::wait(c.plan, c.state).into_iter().collect()),
     };
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: step_text::label(step) }])

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rule::RuleConfig;
 use crate::base::arn;
 use crate::domain::traffic::{Limits, RouteContent, RouteId, Split, Tags, UnreadRoute, Unreadable};
 
@@ -91,6 +92,9 @@ pub struct LiveRoute {
     pub priority: Option<u32>,
     /// The conditions as text, such as `path /api* /ad*`; empty for the default action.
     pub conditions: String,
+    /// The conditions and transforms of a rule; empty for a default action.
+    #[serde(skip_serializing_if = "RuleConfig::is_empty", default)]
+    pub rule: RuleConfig,
     /// The content of the route: its actions, with target groups and weights.
     pub content: RouteContent,
     /// The tags of the rule, or of the listener for a default action; empty if tags were not read.

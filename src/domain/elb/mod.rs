@@ -5,9 +5,11 @@ pub mod action;
 pub mod balancer;
 mod census;
 mod content;
+pub mod header_route;
 mod name;
 pub mod other_type;
 mod owners;
+pub mod rule;
 pub mod select;
 
 pub use census::route_census;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
+use super::header_rules::is_header_rule;
 use super::{EmergencyError, LoadBalancerReading, PreparedRollback, other_type};
 use super::{prepared_rollback, route_start};
 use crate::base::arn::short;
@@ -57,7 +58,7 @@ pub fn started(
     }
     let (mut routes, mut unclear) = (Vec::new(), Vec::new());
     for (selector, reading) in seen {
-        for live in reading.routes() {
+        for live in reading.routes().filter(|live| !is_header_rule(live)) {
             match evacuated(selector, reading, live, leaving) {
                 Ok(Some(route)) => routes.push(route),
                 Ok(None) => {}

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
+use super::header_rules::is_header_rule;
 use super::{EmergencyError, LoadBalancerReading, PreparedRollback, clusters, other_type};
 use super::{prepared_rollback, route_start};
 use crate::base::arn::short;
@@ -50,7 +51,7 @@ fn rollback(seen: &[LoadBalancerReading], pairs: &BTreeSet<Pair<'_>>) -> Result<
     }
     let (mut routes, mut unclear) = (Vec::new(), Vec::new());
     for (reading, live) in seen.iter().flat_map(|reading| reading.routes().map(move |live| (reading, live))) {
-        let Some(now) = live.forwards() else { continue };
+        let Some(now) = live.forwards().filter(|_| !is_header_rule(live)) else { continue };
         match destination(now, pairs, live.limits) {
             RouteDestination::Nothing => {}
             RouteDestination::Route(groups, split) => routes.push(route_start(reading, live, &split, groups)),
@@ -168,6 +169,7 @@ fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>, limits: Limits) -> Route
 mod tests {
     use super::*;
     use crate::domain::fixture::{self, live_resources};
+    use crate::domain::run::header_rule::TAG_KEY;
     use crate::domain::traffic::Member;
 
     fn arn(name: &str) -> String {
@@ -275,5 +277,23 @@ mod tests {
             weights_after_rollback(&seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(1))]), "a", "b"),
             Err(EmergencyError::NoRoute(_))
         ));
+    }
+
+    #[test]
+    fn tagged_header_rule_is_removed_and_is_no_route() {
+        let started_with = |tagged: bool| {
+            let mut header = fixture::route(443, Some(14), fixture::forward(&[("webapp-b", 100)]));
+            if tagged {
+                header.tags.insert(TAG_KEY.to_owned(), "alpha-20260301-140200-k3f9 1".to_owned());
+            }
+            let half = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50)]);
+            let routes = vec![fixture::route(443, None, half), header];
+            let reading = LoadBalancerReading::of(vec![(fixture::listener(443), routes)]);
+            let names = |name: &str| vec![name.to_owned()];
+            started(&reading, &names("webapp-a"), &names("webapp-b")).unwrap().started
+        };
+        let (found, without_tags) = (started_with(true), started_with(false));
+        assert_eq!((found.routes.len(), found.header_rules.len()), (1, 1));
+        assert_eq!((without_tags.routes.len(), without_tags.header_rules.len()), (2, 0));
     }
 }

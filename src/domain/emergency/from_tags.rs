@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::header_rules::is_header_rule;
 use super::route_tag::{self, RouteTag};
 use super::{BACK_TO, EmergencyError, LoadBalancerReading, PreparedRollback, clusters, other_type};
 use super::{prepared_rollback, route_start};
@@ -52,7 +53,8 @@ fn rollback(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<TagRol
             )),
         }
     }
-    for (s, live) in routes(seen).filter(|(_, r)| routes_of_run.iter().all(|(_, tagged, _)| tagged.id != r.id)) {
+    let untagged = routes(seen).filter(|(_, r)| !is_header_rule(r));
+    for (s, live) in untagged.filter(|(_, r)| routes_of_run.iter().all(|(_, tagged, _)| tagged.id != r.id)) {
         match infer_route(s, live, &all) {
             Inferred::Nothing => {}
             Inferred::Route(route) => more.push(*route),

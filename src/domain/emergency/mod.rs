@@ -7,6 +7,7 @@ pub mod contradiction;
 pub mod evacuation;
 pub mod from_names;
 pub mod from_tags;
+pub mod header_rules;
 mod other_type;
 pub mod route_tag;
 pub mod script;
@@ -154,6 +155,10 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
         start: None,
         load_balancers: seen.iter().map(|s| s.load_balancer.arn.clone()).collect(),
         groups: group_starts(seen, &routes),
+        header_rules: header_rules::of_routes(
+            seen.iter().flat_map(|s| s.routes().map(|live| (s.load_balancer.arn.as_str(), live))),
+            &routes,
+        ),
         routes,
         clusters: BTreeMap::new(),
         bindings: Vec::new(),

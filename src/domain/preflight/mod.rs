@@ -9,6 +9,7 @@ mod context;
 pub mod facts;
 mod groups;
 mod haproxy;
+mod header_routes;
 mod hpa;
 mod identity;
 pub mod machine;
@@ -45,7 +46,7 @@ pub fn notes(plan: &Plan) -> Vec<Finding> {
 
 /// Returns the names of the account's quotas that the checks of a plan need.
 pub fn needed_quotas(plan: &Plan) -> Vec<&'static str> {
-    network_balancer::needed_quotas(plan)
+    [network_balancer::needed_quotas(plan), header_routes::needed_quotas(plan)].concat()
 }
 
 /// Returns all findings, including the findings of the selection, most severe first, with `accept` applied. `now` is
@@ -53,12 +54,13 @@ pub fn needed_quotas(plan: &Plan) -> Vec<&'static str> {
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 16] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 17] = [
         identity::check,
         balancer::check,
         owners::check,
         groups::check,
         haproxy::check,
+        header_routes::check,
         network::check,
         network_balancer::check,
         bindings::check,

@@ -68,6 +68,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         other_routes: Some(selection.skipped.iter().map(|s| s.id.clone()).collect()),
         not_moved: not_moved(selection),
         keeps_weights: false,
+        header_rules: Vec::new(),
         groups: groups.collect::<Result<_, _>>()?,
         clusters: input.clusters,
         bindings: bindings(plan, selection),

@@ -4,6 +4,7 @@
 pub mod comparison;
 pub mod event;
 pub mod frozen_plan;
+pub mod header_rule;
 pub mod hook;
 pub mod journal;
 pub mod observation;

@@ -92,6 +92,8 @@ pub struct Observed {
     pub compared: Option<Compared>,
     /// Why bindings could not be created at the last attempt. Cleared before the next attempt.
     pub binding_waits: Vec<Wait>,
+    /// Why header rules could not be planned, made or removed at the last attempt. Cleared before the next attempt.
+    pub header_waits: Vec<Wait>,
     /// The routes whose writes are rejected repeatedly, each with the reason.
     pub rejected_writes: BTreeMap<RouteId, String>,
     /// The gaps between observations that are too long to count for a bake, as (from, to).
@@ -130,6 +132,7 @@ impl Observed {
             zones: BTreeMap::new(),
             compared: None,
             binding_waits: Vec::new(),
+            header_waits: Vec::new(),
             rejected_writes: BTreeMap::new(),
             gaps: Vec::new(),
             max_gap: signed(poll * 3),

@@ -349,7 +349,7 @@ pub fn step_action(plan: &Plan, step: &Step) -> String {
                 .map(|l| format!(" for {}, then {}", duration::format_exact(l.after), l.then.word()));
             format!("wait for approval{}{text}", limit.unwrap_or_default())
         }
-        StepKind::Unknown => crate::domain::decide::label(step),
+        StepKind::HeaderRoute(_) | StepKind::Unknown => crate::domain::decide::label(step),
     }
 }
 
@@ -365,6 +365,7 @@ fn short_action(plan: &Plan, step: &Step) -> String {
         StepKind::Bake(time) => format!("pause {}", duration::format_exact(*time)),
         StepKind::Exec(_) => format!("command of step {}", step.number),
         StepKind::Approval(_) => "approval".to_owned(),
+        StepKind::HeaderRoute(_) => format!("header route of step {}", step.number),
         StepKind::Unknown => crate::domain::decide::label(step),
     }
 }
@@ -385,7 +386,11 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
             let next = match &step.kind {
                 StepKind::Bind => Ok(current.attach(&used_groups(plan, selected))),
                 StepKind::Shares(wanted) => shares::split_for(original, &selected.managed(), wanted, elb::LIMITS),
-                StepKind::Bake(_) | StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => continue,
+                StepKind::Bake(_)
+                | StepKind::Approval(_)
+                | StepKind::Exec(_)
+                | StepKind::HeaderRoute(_)
+                | StepKind::Unknown => continue,
             };
             let groups = next.as_ref().map(|split| named_weights(selection, split)).map_err(ToString::to_string);
             current = next.unwrap_or(current);

@@ -76,7 +76,7 @@ fn step_before(state: &State, step: &Step) -> Option<String> {
         }
         StepKind::Approval(_) => Some(format!("the approval of step {number}")),
         StepKind::Exec(_) => Some(format!("the command of step {number}")),
-        StepKind::Bind | StepKind::Shares(_) | StepKind::Unknown => None,
+        StepKind::Bind | StepKind::Shares(_) | StepKind::HeaderRoute(_) | StepKind::Unknown => None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod facts;
 mod first_contact;
+pub mod header_rules;
 mod init;
 pub mod read_balancer;
 mod read_pacer;

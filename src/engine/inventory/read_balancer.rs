@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::base::number::count;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::other_type::other_type;
 pub use crate::domain::elb::select::BalancerReadError;
 use crate::domain::elb::select::{exactly_one_match, selector_text};
 use crate::domain::emergency::balancer_tag::{self, BalancerTag};
+use crate::domain::emergency::header_rules::may_be_header_rule;
 use crate::domain::emergency::{LoadBalancerReading, route_tag};
 use crate::domain::health::Target;
 use crate::domain::traffic::{Tags, Unreadable};
@@ -190,8 +192,12 @@ async fn read_tags_and_health(
     let groups: BTreeSet<_> = used.chain(parts.groups.iter().map(|g| &g.arn)).filter(open).collect();
     let rest = if wants_tags || parts.listed { groups.into_iter().cloned().collect() } else { Vec::new() };
     let tags = async { if ids.is_empty() { Ok(BTreeMap::new()) } else { balancer.tags.tags(&ids).await } };
-    let (tags, more) = futures::join!(tags, read_health_in_time(rest, balancer, clock));
+    let untagged: &[_] = if wants_tags { &[] } else { &parts.listeners };
+    let header_tags = read_header_rule_tags(untagged, balancer, clock);
+    let (tags, more, header_tags) = futures::join!(tags, read_health_in_time(rest, balancer, clock), header_tags);
     parts.health.extend(more);
+    let (header_tags, unread) = header_tags;
+    parts.skipped.extend(unread);
     let mut tags = tags.unwrap_or_else(|why| {
         parts.skipped.push(format!("the tags of the listeners and rules cannot be read: {why}"));
         BTreeMap::new()
@@ -199,6 +205,32 @@ async fn read_tags_and_health(
     for route in parts.listeners.iter_mut().flat_map(|(_, routes)| routes) {
         if let Some(own) = tags.remove(route.id.id()) {
             route.tags = own;
+        }
+        route.tags.extend(header_tags.get(route.id.id()).cloned().unwrap_or_default());
+    }
+}
+
+/// Reads the tags of the rules that may be header rules, if there are any. Without tags, a header rule is restored like
+/// a route and not removed; the second value says so.
+async fn read_header_rule_tags(
+    listeners: &[(Listener, Vec<LiveRoute>)],
+    balancer: &LoadBalancerApi,
+    clock: &dyn Clock,
+) -> (BTreeMap<String, Tags>, Option<String>) {
+    let rules = listeners.iter().flat_map(|(_, routes)| routes).filter(|route| may_be_header_rule(route));
+    let ids: Vec<String> = rules.map(|route| route.id.id().to_owned()).collect();
+    if ids.is_empty() {
+        return (BTreeMap::new(), None);
+    }
+    match with_timeout(clock, balancer.tags.tags(&ids)).await {
+        Ok(tags) => (tags, None),
+        Err(why) => {
+            let unread = format!(
+                "the tags of {} with a condition on a header cannot be read: if a run made such a rule \
+                 (`setHeaderRoute`), it is restored like a route, but not removed: {why}",
+                count(ids.len(), "rule")
+            );
+            (BTreeMap::new(), Some(unread))
         }
     }
 }

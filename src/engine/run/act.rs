@@ -113,7 +113,7 @@ impl RunLoop<'_> {
 
     /// Returns whether the marker belongs to this run. Reads the marker again if the last reading is too old because
     /// other reads took long.
-    async fn marker_is_current(&mut self) -> bool {
+    pub(super) async fn marker_is_current(&mut self) -> bool {
         if !self.watch.marker_stale(self.ports.clock.now()) {
             return true; // `decide` has used this reading
         }
@@ -128,7 +128,7 @@ impl RunLoop<'_> {
 
     /// Returns whether the store confirms that this process keeps the lock for as long as a write may take, and the
     /// readings are still fresh. Restoring writes do not need this.
-    async fn lock_confirmed(&mut self, raises: &[String]) -> bool {
+    pub(super) async fn lock_confirmed(&mut self, raises: &[String]) -> bool {
         let ours = self.locks.confirm().await;
         self.check_ownership()
             && ours

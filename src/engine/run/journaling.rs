@@ -8,6 +8,7 @@ use super::RunLoop;
 use super::hints::Hints;
 use crate::domain::decide::{self, Context, no_target_text, refuses_rollback};
 use crate::domain::run::event::{Event, RequestKind, ResumeMode, RunOutcome, Wait};
+use crate::domain::run::header_rule::HeaderRuleEvent;
 use crate::domain::run::state::Phase;
 use crate::domain::traffic::RouteId;
 use crate::engine::{EngineError, observation, ownership, request};
@@ -39,6 +40,7 @@ impl RunLoop<'_> {
         let moves_on = match &event {
             Event::HookStarted { hook, .. } => !hook.at.is_rollback(),
             Event::Intended { restore: false, .. }
+            | Event::HeaderRules(HeaderRuleEvent::Planned { .. } | HeaderRuleEvent::Sent { .. })
             | Event::ProcessStarted { .. }
             | Event::RetireStarted { .. }
             | Event::Finished { outcome: RunOutcome::Completed, .. } => true,
@@ -69,6 +71,7 @@ impl RunLoop<'_> {
             | Event::RampStarted { .. }
             | Event::Ramped { .. }
             | Event::HookEnded { .. }
+            | Event::HeaderRules(_)
             | Event::BindingRemoved { .. }
             | Event::Waiting { .. }
             | Event::Health { .. }

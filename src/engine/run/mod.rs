@@ -24,6 +24,7 @@ mod census;
 mod compare;
 mod comparison_task;
 mod ending;
+mod header_rules;
 mod hints;
 mod hook_tasks;
 mod hooks;
@@ -57,6 +58,8 @@ pub struct RunLoop<'a> {
     /// The event that this process drives the run, for a call of `cutover step` that continues the run. It is
     /// journalled together with the next event.
     pending_claim: Option<(Timestamp, Event)>,
+    /// The number of refusals to make a header rule, by number of the rule.
+    header_refusals: std::collections::BTreeMap<u32, u32>,
     metric_queries: metric_queries::MetricQueries,
     hook_tasks: hook_tasks::HookTasks,
     comparing: comparison_task::ComparisonTask,
@@ -124,6 +127,7 @@ impl<'a> RunLoop<'a> {
             seen_intact_at: seen,
             pending_claim: None,
             journal: JournalWriter::new(std::sync::Arc::clone(&ports.store), &run),
+            header_refusals: std::collections::BTreeMap::new(),
             metric_queries: metric_queries::MetricQueries::default(),
             hook_tasks: hook_tasks::HookTasks::default(),
             comparing: comparison_task::ComparisonTask::default(),
@@ -257,6 +261,7 @@ impl<'a> RunLoop<'a> {
                 Decision::Write(batch) if batch.restore => self.restore(batch).await?,
                 Decision::Write(batch) => self.write(batch).await?,
                 Decision::StartHook(hook) => self.start_hook(hook).await?,
+                Decision::HeaderRules(task) => self.header_rules(task).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
                 Decision::Unbind(bindings) => self.unbind(bindings).await?,
                 Decision::Wait(waits) => {
@@ -267,6 +272,7 @@ impl<'a> RunLoop<'a> {
                     }
                     self.sleep_until_due(now).await;
                     self.watch.binding_waits.clear();
+                    self.watch.header_waits.clear();
                 }
                 // The queries in progress must end first, because the next process would have to repeat them.
                 Decision::Exit(StopReason::Waiting, _) if self.metric_queries.wait().await => {}

@@ -40,6 +40,9 @@ impl RunLoop<'_> {
             let writes = prepared.iter().map(|p| p.write.clone()).collect();
             self.journal(Event::Intended { restore: true, deadline: self.deadline(), writes }).await?;
             self.in_flight.launch(&self.ports, &self.settings, prepared);
+        } else if self.in_flight.has_every_answer() {
+            // The weights go first. While none can be sent, requests with headers go back, too.
+            self.start_removals(&batch.header_rules);
         }
         let more = self.in_flight.next_send_at(&self.executor, &batch.writes, now);
         if let Some(until) = more.filter(|_| self.in_flight.is_idle()) {
@@ -51,7 +54,7 @@ impl RunLoop<'_> {
         self.process_responses(more).await
     }
 
-    async fn process_responses(&mut self, more: Option<Timestamp>) -> Result<(), EngineError> {
+    pub(super) async fn process_responses(&mut self, more: Option<Timestamp>) -> Result<(), EngineError> {
         let turn = self.in_flight.collect_responses(&mut self.executor, &self.ports, &self.state, more).await;
         for event in turn.events {
             self.remember_refusal(&event);

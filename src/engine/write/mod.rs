@@ -16,6 +16,7 @@ use crate::domain::run::state::{Rollback, Route, State};
 use crate::domain::traffic::{Reading, RouteContent, RouteId, Split, Unreadable};
 use crate::port::WriteError;
 
+mod removals;
 pub mod restore;
 
 /// The maximum number of writes at the same time.
@@ -32,7 +33,7 @@ const MAX_BLIND_AGE: SignedDuration = SignedDuration::from_mins(1);
 /// after such a write.
 const RESERVED_CALLS: f64 = 8.0;
 /// The number of refusals in a row after which a route counts as refused.
-const MAX_REFUSALS: u32 = 3;
+pub const MAX_REFUSALS: u32 = 3;
 
 /// A write that is ready to be sent.
 pub struct PreparedWrite {
@@ -71,6 +72,16 @@ impl Executor {
         }
         let granted = self.bucket.take_with_reserve(RESERVED_CALLS, ready.len(), now);
         ready.into_iter().take(granted).collect()
+    }
+
+    /// Takes up to this many calls that are not writes of a batch, and leaves the reserve of a rollback.
+    pub fn grant(&mut self, wanted: usize, now: Timestamp) -> usize {
+        self.bucket.take_with_reserve(RESERVED_CALLS, wanted, now)
+    }
+
+    /// Empties the bucket after AWS throttled a call.
+    pub fn drain(&mut self) {
+        self.bucket.drain();
     }
 
     /// Returns whether the bucket allows the smallest chunk of a batch now.

@@ -14,7 +14,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use super::{Executor, MAX_BLIND_AGE, PreparedWrite, may_be_stale, outcome, recent_content};
+use super::removals::Removals;
+use super::{CHUNK_SIZE, Executor, MAX_BLIND_AGE, PreparedWrite, may_be_stale, outcome, recent_content};
 use crate::base::rate::Rate;
 use crate::base::retry::{READ_BACK_SOON, RESTORE};
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
@@ -43,6 +44,7 @@ enum CallResult {
     Answer(Box<PreparedWrite>, Result<(), WriteError>),
     Read(Vec<(RouteId, Result<RouteContent, Unreadable>)>),
     Marked(Result<(), MarkerError>),
+    Removals(Vec<(u32, Result<bool, WriteError>)>),
 }
 
 /// A write that was sent and must be read back.
@@ -65,6 +67,7 @@ pub struct InFlight {
     sent: BTreeSet<RouteId>,
     read_backs: Vec<PendingReadBack>,
     reading: bool,
+    removals: Removals,
     /// When AWS accepted the marker, while it is being put.
     marking: Option<watch::Receiver<Option<Timestamp>>>,
     /// When AWS accepted the marker that was put.
@@ -87,6 +90,7 @@ impl InFlight {
             sent: BTreeSet::new(),
             read_backs: Vec::new(),
             reading: false,
+            removals: Removals::default(),
             marking: None,
             marked_at: None,
         }
@@ -243,8 +247,37 @@ impl InFlight {
                 self.record_marker(result.is_ok());
                 turn.marked = Some(result);
             }
+            Some(CallResult::Removals(results)) => {
+                turn.events.extend(self.removals.process(results, &mut self.pace, now));
+            }
             None => {}
         }
+    }
+
+    /// Returns whether every write that was sent got its response.
+    pub fn has_every_answer(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Returns how many of these header rules can be removed now.
+    pub fn ready_removals(&self, rules: &[(u32, String)], now: Timestamp) -> usize {
+        self.removals.ready(rules, now).count()
+    }
+
+    /// Starts to remove at most this many of these header rules, each as number and ARN, as far as the pace allows.
+    pub fn launch_removals(&mut self, ports: &Ports, settings: &Settings, rules: &[(u32, String)], most: usize) {
+        let now = ports.clock.now();
+        let mut ready: Vec<_> = self.removals.ready(rules, now).take(most.min(CHUNK_SIZE)).cloned().collect();
+        ready.truncate(self.pace.grant(ready.len(), now));
+        if !ready.is_empty() {
+            self.calls.push(self.removals.start(ports, settings.deadline, ready).map(CallResult::Removals).boxed());
+        }
+    }
+
+    /// Returns the time when more of these header rules may be removed; `None` if all are in progress.
+    pub fn next_removal_at(&self, numbers: &[u32], now: Timestamp) -> Option<Timestamp> {
+        let first = self.removals.next(numbers, now)?;
+        Some(first.max(self.pace.next()).max(now + SignedDuration::from_millis(10)))
     }
 
     fn process_response(

@@ -103,12 +103,15 @@ impl Forwarder {
 
     fn pick(&self, request: &Request<Incoming>) -> Pick {
         let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+        let headers: Vec<_> =
+            request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
         let client_request = ClientRequest {
             load_balancer: &self.load_balancer,
             port: self.port,
             host: host.rsplit_once(':').map_or(host, |(name, _)| name),
             path: request.uri().path(),
             cookie: group_cookie(request.headers()),
+            headers: &headers,
         };
         self.model.call(|world, now| world.pick(&client_request, now))
     }

@@ -139,6 +139,7 @@ fn client_request(visit: &Visit) -> ClientRequest<'_> {
         host: &sample.host,
         path: &sample.path,
         cookie: visit.cookie.as_deref(),
+        headers: &[],
     }
 }
 

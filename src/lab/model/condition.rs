@@ -11,9 +11,11 @@ pub(crate) enum Condition {
     Host(Vec<String>),
     /// The method is one of these. The lab's clients send GET.
     Method(Vec<String>),
+    /// The header with this name (in lower case) has one of these values, which are patterns in lower case.
+    Header(String, Vec<String>),
     /// A condition that every request of the lab's clients meets: they connect over IPv4.
     Always,
-    /// A condition on something that the lab's clients never send, such as a header.
+    /// A condition on something that the lab's clients never send, such as a query string.
     Never,
 }
 
@@ -29,6 +31,11 @@ impl Condition {
             Some("host-header") => {
                 Self::Host(values("HostHeaderConfig").iter().map(|v| v.to_ascii_lowercase()).collect())
             }
+            Some("http-header") => {
+                let name = tree["HttpHeaderConfig"]["HttpHeaderName"].as_str().unwrap_or_default();
+                let values = values("HttpHeaderConfig").iter().map(|v| v.to_ascii_lowercase()).collect();
+                Self::Header(name.to_ascii_lowercase(), values)
+            }
             Some("http-request-method") => Self::Method(values("HttpRequestMethodConfig")),
             Some("source-ip") if tree["SourceIpConfig"]["IpAddressType"] == "ipv4" => Self::Always,
             _ => Self::Never,
@@ -36,11 +43,17 @@ impl Condition {
     }
 
     /// Returns whether a GET request meets the condition. `host` is in lower case.
-    pub fn matches(&self, host: &str, path: &str) -> bool {
+    pub fn matches(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> bool {
         match self {
             Self::Path(patterns) => patterns.iter().any(|p| matches_pattern(p.as_bytes(), path.as_bytes())),
             Self::Host(patterns) => patterns.iter().any(|p| matches_pattern(p.as_bytes(), host.as_bytes())),
             Self::Method(methods) => methods.iter().any(|m| m == "GET"),
+            Self::Header(name, patterns) => {
+                let has = |value: &str| patterns.iter().any(|p| matches_pattern(p.as_bytes(), value.as_bytes()));
+                headers
+                    .iter()
+                    .any(|(other, value)| other.eq_ignore_ascii_case(name) && has(&value.to_ascii_lowercase()))
+            }
             Self::Always => true,
             Self::Never => false,
         }

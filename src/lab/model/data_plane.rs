@@ -116,8 +116,12 @@ impl World {
         } else {
             request.host
         };
-        let rule =
-            listener.rules.iter().find(|r| self.routes[**r].matcher.iter().all(|c| c.matches(host, request.path)));
+        // The data plane learns a new rule together with its action.
+        let known = |route: &Route| !matches!(route.effective.action, FinalAction::Unknown);
+        let rule = listener.rules.iter().find(|r| {
+            let route = &self.routes[**r];
+            known(route) && route.matcher.iter().all(|c| c.matches(host, request.path, request.headers))
+        });
         Some(*rule.unwrap_or(&listener.default))
     }
 
@@ -212,7 +216,7 @@ impl World {
                 Condition::Host(patterns) => host = patterns.first()?.replace('*', "www").replace('?', "y"),
                 Condition::Always => {}
                 Condition::Method(methods) if methods.iter().any(|m| m == "GET") => {}
-                Condition::Method(_) | Condition::Never => return None,
+                Condition::Method(_) | Condition::Header(..) | Condition::Never => return None,
             }
         }
         Some((balancer.name.clone(), listener.port, host, path))

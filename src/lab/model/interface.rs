@@ -63,6 +63,8 @@ pub struct ClientRequest<'a> {
     /// Value of the `AWSALBTG` cookie, if the client sends one. On a Network Load Balancer: the open connection that the
     /// client uses, if any.
     pub cookie: Option<&'a str>,
+    /// Further headers of the request, each as name and value.
+    pub headers: &'a [(&'a str, &'a str)],
 }
 
 /// The load balancer's routing decision for a request.

@@ -19,18 +19,15 @@ pub(crate) struct EffectiveAction {
 }
 
 /// The last action of a route, which determines the response.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) enum FinalAction {
     /// Forwards the request to one of these groups.
     Forward(Vec<WeightedGroup>),
     /// Responds with this HTTP status.
     Status(u16),
-}
-
-impl Default for FinalAction {
-    fn default() -> Self {
-        Self::Status(404)
-    }
+    /// The data plane does not know the route yet.
+    #[default]
+    Unknown,
 }
 
 /// A target group in a forward action.
@@ -68,7 +65,7 @@ impl EffectiveAction {
     pub fn entries(&self) -> &[WeightedGroup] {
         match &self.action {
             FinalAction::Forward(entries) => entries,
-            FinalAction::Status(_) => &[],
+            FinalAction::Status(_) | FinalAction::Unknown => &[],
         }
     }
 

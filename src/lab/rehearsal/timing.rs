@@ -28,6 +28,7 @@ pub fn length(plan: &Plan) -> Duration {
         StepKind::Shares(_) => plan.strategy.longest_settle + WRITE_DURATION,
         StepKind::Bake(time) => *time,
         StepKind::Approval(_) => APPROVAL_DELAY,
+        StepKind::HeaderRoute(_) => plan.strategy.settle + WRITE_DURATION,
         StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     };
     plan.runs().iter().flat_map(|run| &run.strategy.steps).map(|s| step(&s.kind)).sum()
@@ -76,6 +77,7 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         StepKind::Bind => Some(BIND_DURATION),
         StepKind::Bake(time) => Some(*time),
         StepKind::Approval(_) => Some(APPROVAL_DELAY),
+        StepKind::HeaderRoute(_) => Some(plan.strategy.settle + WRITE_DURATION),
         StepKind::Exec(_) | StepKind::Unknown => Some(Duration::ZERO),
     });
     let long = waits.sum::<Duration>().max(plan.strategy.longest_settle);

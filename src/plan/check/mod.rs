@@ -5,6 +5,7 @@ mod arn;
 mod compare;
 mod gates;
 mod haproxy;
+mod header_route;
 mod hooks;
 mod hours;
 mod notify;

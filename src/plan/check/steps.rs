@@ -1,6 +1,6 @@
 //! Checks the strategy (`from`, `to`, gates and steps), and converts it to the model.
 
-use super::{Diagnostic, Placed, PlanContext, UniqueValues, compare, hooks, hours, is_shares, note};
+use super::{Diagnostic, Placed, PlanContext, UniqueValues, compare, header_route, hooks, hours, is_shares, note};
 use crate::base::duration;
 use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
@@ -25,7 +25,7 @@ pub(super) fn strategy(
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
     let start =
         direction.as_ref().filter(|_| has_set_weight(strategy)).map(|direction| shares_toward(scope, direction, 0));
-    let steps = strategy.steps.as_ref().map(|s| steps(s, scope, direction.as_ref(), start.as_ref(), out));
+    let steps = strategy.steps.as_ref().map(|s| steps(s, scope, direction.as_ref(), start.as_ref(), workloads, out));
     let hooks = hooks::all(strategy, out);
     let before = out.len();
     let hours = hours::hours(strategy, out);
@@ -87,7 +87,7 @@ pub(super) fn of_wave(
     if let Some(own) = own {
         let has_weight = own.value.iter().any(|step| step.value.set_weight.is_some());
         wave.start = has_weight.then(|| shares_toward(scope, &direction, 0));
-        wave.steps = steps(own, scope, Some(&direction), wave.start.as_ref(), out);
+        wave.steps = steps(own, scope, Some(&direction), wave.start.as_ref(), workloads, out);
     }
     wave.metrics.retain(|gate| match &gate.scope {
         GateScope::Plan => true,
@@ -201,6 +201,7 @@ fn steps(
     scope: &PlanContext,
     direction: Option<&Direction>,
     start: Option<&Shares>,
+    workloads: &[model::Workload],
     out: &mut Vec<Diagnostic>,
 ) -> Vec<model::Step> {
     let before = out.len();
@@ -219,6 +220,10 @@ fn steps(
         let approval_timeout = step.value.pause.as_ref().and_then(|pause| approval_timeout(&pause.value, out));
         checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), approval_timeout });
     }
+    if out.len() == before {
+        let kinds: Vec<_> = checked.iter().map(|step| step.kind.clone()).collect();
+        header_route::check(&steps.value.iter().collect::<Vec<_>>(), &kinds, workloads, out);
+    }
     // If a step or `from` or `to` could not be decoded, it is unknown whether a step moves a share.
     if out.len() == before && direction.is_some() && steps.complete && !checked.iter().any(|s| is_shares(&s.kind)) {
         note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
@@ -233,7 +238,7 @@ fn kind(
     live: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<StepKind> {
-    let Step { name: _, bind, set_weight, set_shares, pause, exec, gates: _ } = step;
+    let Step { name: _, bind, set_weight, set_shares, pause, exec, set_header_route, gates: _ } = step;
     if let Some(weight) = set_weight {
         let direction = direction?;
         if direction.valid {
@@ -249,6 +254,9 @@ fn kind(
     }
     if let Some(exec) = exec {
         return hooks::exec(exec, out).map(StepKind::Exec);
+    }
+    if let Some(route) = set_header_route {
+        return header_route::kind(route, out);
     }
     bind.as_ref().map(|_| StepKind::Bind)
 }

@@ -1,6 +1,7 @@
 //! Represents the checked plan: with defaults, with durations as [`Duration`], and with shares as percentages by
 //! cluster. Do not add parsing or checks.
 
+mod header_route;
 pub mod hook;
 pub mod metric;
 pub mod notify;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use header_route::HeaderMatch;
 pub use route::{BalancerKind, ListenerRef, RouteEntry, RuleRef, Selector};
 pub use wave::{Wave, WaveScope};
 
@@ -341,6 +343,8 @@ pub enum StepKind {
     Bake(Duration),
     /// Run a command. The guard is on.
     Exec(hook::ExecCommand),
+    /// Send the requests with these headers to the new cluster; without headers, end this.
+    HeaderRoute(Vec<HeaderMatch>),
     /// A step that this build does not know, because the plan is newer than the build. The run is never raised.
     Unknown,
     /// Wait for an approval. The guard is on. The text says what to approve.

@@ -146,7 +146,8 @@ fn called() -> BTreeSet<String> {
             let text =
                 std::fs::read_to_string(entry.expect(folder).path()).expect("the source file should be readable");
             for call in text.split('.').filter_map(|c| c.split_once("()")).map(|(name, _)| name) {
-                if ["describe_", "modify_", "add_tags", "remove_tags"].iter().any(|verb| call.starts_with(verb)) {
+                let verbs = ["describe_", "modify_", "create_rule", "delete_rule", "add_tags", "remove_tags"];
+                if verbs.iter().any(|verb| call.starts_with(verb)) {
                     all.insert(format!("{service}:{}", camel(call)));
                 }
             }

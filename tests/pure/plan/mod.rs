@@ -4,6 +4,7 @@ mod broken;
 mod compare;
 mod file;
 mod gates;
+mod header_route;
 mod hooks;
 mod notifications;
 mod read;

@@ -18,6 +18,7 @@ use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGr
 use cutover::domain::emergency::{LoadBalancerReading, MARKER_KEY, contradiction, from_names, from_tags, route_tag};
 use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, Record, ResumeMode, Started, Trigger, Wait};
+use cutover::domain::run::header_rule::HeaderRule;
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::script_use;
 use cutover::domain::run::state::State;
@@ -29,7 +30,7 @@ use cutover::engine::{
 use cutover::lab::model::{self, ApiCall};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
-use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
+use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, RuleStore, TagStore, Traffic, WriteError};
 use jiff::Timestamp;
 
 use super::small;
@@ -492,5 +493,35 @@ impl TagStore for BadApi {
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
         if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.tags.remove(arns, keys).await }
+    }
+}
+
+#[async_trait]
+impl RuleStore for BadApi {
+    async fn create(&self, rule: &HeaderRule, tags: &Tags, deadline: Duration) -> Result<String, WriteError> {
+        if self.strikes(self.throttled) {
+            return Err(WriteError::Throttled);
+        }
+        if self.strikes(self.failing) {
+            // Half of the failed writes take effect nevertheless.
+            if self.strikes(50) {
+                self.inner.rules.create(rule, tags, deadline).await?;
+            }
+            return Err(WriteError::Unanswered("HTTP 500".into()));
+        }
+        self.inner.rules.create(rule, tags, deadline).await
+    }
+    async fn delete(&self, id: &str, deadline: Duration) -> Result<(), WriteError> {
+        if self.strikes(self.throttled) {
+            return Err(WriteError::Throttled);
+        }
+        if self.strikes(self.failing) {
+            // Half of the failed writes take effect nevertheless.
+            if self.strikes(50) {
+                self.inner.rules.delete(id, deadline).await?;
+            }
+            return Err(WriteError::Unanswered("HTTP 500".into()));
+        }
+        self.inner.rules.delete(id, deadline).await
     }
 }

@@ -9,6 +9,7 @@ mod emergency;
 mod evacuation;
 mod finalize;
 mod gates;
+mod header_route;
 mod hooks;
 mod hurry;
 mod instances;

@@ -9,6 +9,16 @@ pub fn two_routes() -> Plan {
     with("listeners: [443]", "rules: [{priority: 10}, {priority: 11}]", "", SHORT)
 }
 
+/// Returns a plan for the default action and two rules of two listeners, with free priorities before the rules.
+pub fn spaced_routes(steps: &str) -> Plan {
+    with("listeners: [80, 443]", "rules: [{default: {}}, {priority: 15}, {priority: 20}]", "", steps)
+}
+
+/// Returns a plan with two rules and these steps.
+pub fn two_routes_with(steps: &str) -> Plan {
+    with("listeners: [443]", "rules: [{priority: 10}, {priority: 11}]", "", steps)
+}
+
 /// Returns a plan for every action of two listeners. `strategy` is added under `strategy`.
 pub fn many_routes(strategy: &str, steps: &str) -> Plan {
     with("listeners: [80, 443]", "", strategy, steps)

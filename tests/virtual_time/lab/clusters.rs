@@ -17,7 +17,14 @@ fn a_rollout_replaces_pods_without_an_error_for_clients() {
         world.pods().into_iter().filter(|p| p.cluster.as_deref() == Some("a")).map(|p| p.name).collect();
     for second in 0..400 {
         for (load_balancer, port, host, path) in world.sample_requests() {
-            let ask = ClientRequest { load_balancer: &load_balancer, port, host: &host, path: &path, cookie: None };
+            let ask = ClientRequest {
+                load_balancer: &load_balancer,
+                port,
+                host: &host,
+                path: &path,
+                cookie: None,
+                headers: &[],
+            };
             let RoutingOutcome::Target { pod, .. } = world.pick(&ask, at(second)).outcome else {
                 panic!("no target at {second} s")
             };

@@ -120,7 +120,8 @@ pub fn send_requests(world: &mut World, count: usize, now: Timestamp) -> [usize;
     let places = world.sample_requests();
     let mut seen = [0; 3];
     for (load_balancer, port, host, path) in places.iter().cycle().take(count) {
-        let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, now);
+        let pick =
+            world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None, headers: &[] }, now);
         let target = matches!(pick.outcome, RoutingOutcome::Target { .. });
         match pick.cluster.as_deref() {
             Some("a") if target => seen[0] += 1,

@@ -48,7 +48,8 @@ fn resources(world: &mut World) -> ([String; 2], (String, bool)) {
 }
 
 fn send(world: &mut World, connection: Option<&str>, second: i64) -> Pick {
-    let ask = ClientRequest { load_balancer: "edge", port: 5671, host: "x", path: "/", cookie: connection };
+    let ask =
+        ClientRequest { load_balancer: "edge", port: 5671, host: "x", path: "/", cookie: connection, headers: &[] };
     world.pick(&ask, at(second))
 }
 

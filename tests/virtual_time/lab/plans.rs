@@ -17,7 +17,8 @@ fn reached_routes(world: &mut World) -> BTreeSet<String> {
     let places = world.sample_requests();
     let mut seen = BTreeSet::new();
     for (load_balancer, port, host, path) in &places {
-        let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, at(1));
+        let pick =
+            world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None, headers: &[] }, at(1));
         assert!(matches!(pick.outcome, RoutingOutcome::Target { .. }), "{port} {path}: {:?}", pick.outcome);
         seen.insert(pick.route.to_string());
     }

@@ -22,7 +22,8 @@ fn a_weight_of_one_percent_is_exact_over_all_routes_and_on_each_of_them() {
     let mut by_route = std::collections::BTreeMap::new();
     let places = world.sample_requests();
     for (load_balancer, port, host, path) in places.iter().cycle().take(36 * 4000) {
-        let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, at(120));
+        let pick =
+            world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None, headers: &[] }, at(120));
         *by_route.entry(pick.route).or_insert(0) += i32::from(pick.cluster.as_deref() == Some("b"));
     }
     assert!(by_route.len() == 36 && by_route.values().all(|n| (37..=43).contains(n)), "{by_route:?}");
@@ -36,7 +37,14 @@ fn a_written_weight_reads_back_at_once_and_applies_later() {
     let route = (routes(&mut world, at(60))[0].0.clone(), true);
     let (status, xml) = elb_call(&mut world, &modify(&route, &[(&a, 0), (&b, 100), (&other, 0)], ""), at(60));
     assert_eq!((status, xml_texts(&xml, "Weight")), (200, vec!["0".into(), "100".into(), "0".into()]));
-    let ask = ClientRequest { load_balancer: "alpha-webapp", port: 80, host: "x", path: "/nowhere", cookie: None };
+    let ask = ClientRequest {
+        load_balancer: "alpha-webapp",
+        port: 80,
+        host: "x",
+        path: "/nowhere",
+        cookie: None,
+        headers: &[],
+    };
     assert_eq!(world.pick(&ask, at(63)).cluster.as_deref(), Some("a"));
     assert_eq!(world.pick(&ask, at(64)).cluster.as_deref(), Some("b"));
 }
@@ -101,7 +109,7 @@ fn a_group_without_targets_responds_503() {
     let [a, b, other] = groups(&mut world, at(0));
     let route = routes(&mut world, at(0)).remove(0);
     elb_call(&mut world, &modify(&route, &[(&a, 0), (&b, 1), (&other, 0)], ""), at(0));
-    let ask = ClientRequest { load_balancer: "", port: 80, host: "x", path: "/nowhere", cookie: None };
+    let ask = ClientRequest { load_balancer: "", port: 80, host: "x", path: "/nowhere", cookie: None, headers: &[] };
     assert_eq!(world.pick(&ask, at(60)).outcome, RoutingOutcome::Status(503));
 }
 
@@ -111,7 +119,7 @@ fn a_cookie_binds_a_client_until_its_group_is_detached() {
     let [a, b, other] = groups(&mut world, at(0));
     kube(&mut world, "POST", BINDINGS, &binding(&b), at(0));
     let route = routes(&mut world, at(60)).remove(0);
-    let ask = |cookie| ClientRequest { load_balancer: "", port: 80, host: "x", path: "/nowhere", cookie };
+    let ask = |cookie| ClientRequest { load_balancer: "", port: 80, host: "x", path: "/nowhere", cookie, headers: &[] };
     let cookie = world.pick(&ask(None), at(60)).set_cookie.expect("group stickiness should set a cookie");
     let sticky = "&PREFIX.ForwardConfig.TargetGroupStickinessConfig.Enabled=true&PREFIX.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds=600";
     elb_call(&mut world, &modify(&route, &[(&a, 0), (&b, 100), (&other, 0)], sticky), at(60));

@@ -12,10 +12,13 @@ use async_trait::async_trait;
 use cutover::adapter::clock::LabClock;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::health::Target;
+use cutover::domain::run::header_rule::HeaderRule;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::lab::virtual_time::KubeTransport;
 use cutover::plan::model::Selector;
-use cutover::port::{Caller, Clock, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
+use cutover::port::{
+    Caller, Clock, Detail, Groups, Inventory, LoadBalancerApi, RuleStore, TagStore, Traffic, WriteError,
+};
 use http::{Request, Response};
 use jiff::Timestamp;
 use kube::client::Body;
@@ -212,5 +215,15 @@ impl TagStore for LoadBalancerTransport {
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
         self.process.send(self.inner.tags.remove(arns, keys)).await
+    }
+}
+
+#[async_trait]
+impl RuleStore for LoadBalancerTransport {
+    async fn create(&self, rule: &HeaderRule, tags: &Tags, deadline: Duration) -> Result<String, WriteError> {
+        self.process.send(self.inner.rules.create(rule, tags, deadline)).await
+    }
+    async fn delete(&self, id: &str, deadline: Duration) -> Result<(), WriteError> {
+        self.process.send(self.inner.rules.delete(id, deadline)).await
     }
 }

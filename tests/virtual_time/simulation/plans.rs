@@ -18,6 +18,12 @@ pub fn plan(name: &str) -> Plan {
     let text = match name {
         "small" => plan_text("small", "", &format!("{{bind: {{}}}}, {SMALL_STEPS}")),
         "hooks" => plan_text("hooks", HOOKS_YAML, &format!("{{bind: {{}}}}, {HOOK_STEPS}")),
+        "header" => plan_text(
+            "header",
+            "",
+            "{bind: {}}, {setHeaderRoute: {match: [{headerName: X-Canary, headerValue: {exact: yes}}]}}, \
+             {setWeight: 50}, {setWeight: 100}, {pause: {duration: 10s}}",
+        ),
         // The same at a Network Load Balancer, which settles longer than the plan says.
         "network" => plan("small")
             .text

@@ -11,11 +11,13 @@ use cutover::domain::health::Target;
 use cutover::domain::health::gate::Sample;
 use cutover::domain::kubernetes::binding::Binding;
 use cutover::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
+use cutover::domain::run::header_rule::HeaderRule;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
 use cutover::port::{
-    Caller, Clock, Cluster, Detail, EndpointReport, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError,
+    Caller, Clock, Cluster, Detail, EndpointReport, Groups, Inventory, LoadBalancerApi, RuleStore, TagStore, Traffic,
+    WriteError,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -186,5 +188,15 @@ impl Clock for AdjustableClock {
 
     fn of_real(&self, real: Duration) -> Duration {
         real
+    }
+}
+
+#[async_trait]
+impl RuleStore for RecordingBalancer {
+    async fn create(&self, rule: &HeaderRule, tags: &Tags, deadline: Duration) -> Result<String, WriteError> {
+        self.inner.rules.create(rule, tags, deadline).await
+    }
+    async fn delete(&self, id: &str, deadline: Duration) -> Result<(), WriteError> {
+        self.inner.rules.delete(id, deadline).await
     }
 }

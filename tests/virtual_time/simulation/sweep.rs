@@ -234,6 +234,14 @@ fn every_fault_at_every_call_of_the_small_plan() {
     report("every fault at every call", &sample(exhaustive("small", &kinds)));
 }
 
+/// A run that makes header rules and removes them.
+#[test]
+#[ignore = "tier simulation"]
+fn every_fault_at_every_call_of_a_header_route() {
+    let kinds = KINDS.map(|(kind, _)| kind);
+    report("every fault at every call of a header route", &sample(exhaustive("header", &kinds)));
+}
+
 /// Every third of the schedules: most calls are those of the small plan.
 #[test]
 fn every_fault_at_every_call_at_a_network_load_balancer() {

@@ -8,10 +8,12 @@ mod condition;
 mod config;
 mod failure;
 mod fields;
+mod header_rules;
 mod identity;
 mod read;
 mod reader;
 mod routes;
+mod rule_config;
 mod undecodable;
 mod unknown_elements;
 mod view;
@@ -211,11 +213,7 @@ impl Alb {
     async fn write(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), Failure> {
         let actions = elb::actions(content).map_err(|why| Failure::Refused(why.to_string()))?;
         let actions = Some(action::to_sdk(&actions).map_err(Failure::Refused)?);
-        let timeouts = TimeoutConfig::builder()
-            .read_timeout(deadline)
-            .operation_attempt_timeout(deadline)
-            .operation_timeout(deadline);
-        let own = elbv2::config::Builder::new().timeout_config(timeouts.build());
+        let own = elbv2::config::Builder::new().timeout_config(deadlines(deadline));
         let (arn, writes) = (id.id(), &self.writes);
         match id.kind() {
             RouteKind::Rule => drop(
@@ -236,6 +234,15 @@ impl Alb {
         }
         Ok(())
     }
+}
+
+/// Returns the time-outs of a write that must end within `deadline`.
+fn deadlines(deadline: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .read_timeout(deadline)
+        .operation_attempt_timeout(deadline)
+        .operation_timeout(deadline)
+        .build()
 }
 
 /// Converts an error of any AWS service, without texts that may contain secrets.

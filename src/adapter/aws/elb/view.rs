@@ -6,9 +6,10 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum as State;
 
 use super::failure::Failure;
-use super::{action, condition};
+use super::{action, condition, rule_config};
 use crate::domain::elb;
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::rule::RuleConfig;
 use crate::domain::health::{Target, TargetState};
 use crate::domain::traffic::{RouteId, Tags, UnreadRoute};
 
@@ -66,6 +67,7 @@ pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
         port: number(l.port()),
         priority: None,
         conditions: String::new(),
+        rule: RuleConfig::default(),
         tags: Tags::new(),
         limits: elb::LIMITS,
         name: None,
@@ -84,6 +86,7 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
         port,
         priority: r.priority().and_then(|p| p.parse().ok()),
         conditions: condition::conditions_text(r.conditions()),
+        rule: rule_config::from_sdk(r),
         tags: Tags::new(),
         limits: elb::LIMITS,
         name: None,

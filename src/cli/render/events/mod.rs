@@ -6,6 +6,7 @@ mod comparison;
 mod drift;
 mod ending;
 mod freeze;
+mod header_rules;
 mod line;
 
 use std::collections::BTreeMap;
@@ -231,6 +232,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::HookStarted { action: what, .. } => EventText::new(Tone::Faint, "·", what),
         Event::HookEnded { hook, result, message } => hook_ended(&names.hook(*hook), *result, message),
+        Event::HeaderRules(change) => return header_rules::text(change, names),
         Event::RetireStarted { by, bindings, .. } => EventText::new(Tone::Strong, "▸", retiring(by, *bindings)),
         Event::BindingRemoved { cluster, binding, deleted: true, .. } => {
             EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: deleted"))

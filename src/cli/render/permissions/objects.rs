@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::domain::view::permissions::{ClusterGrants, Condition, Grant, Statement};
 
+/// The condition key of the tag on header rules.
+pub(super) const HEADER_RULE_TAG: &str = "aws:ResourceTag/cutover.dev/header-route";
+
 /// The name of the roles and their bindings.
 const NAME: &str = "cutover";
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -25,6 +28,7 @@ fn statement(statement: &Statement) -> Value {
     if let Some(condition) = &statement.condition {
         value["Condition"] = match condition {
             Condition::Region(region) => json!({"StringEquals": {"aws:RequestedRegion": region}}),
+            Condition::HeaderRules => json!({"StringLike": {HEADER_RULE_TAG: "*"}}),
             Condition::OwnTags => json!({
                 "ForAllValues:StringLike": {"aws:TagKeys": "cutover.dev/*"},
                 "Null": {"aws:TagKeys": "false"},

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::objects::{Rule, roles};
+use super::objects::{HEADER_RULE_TAG, Rule, roles};
 use crate::domain::view::permissions::{ClusterGrants, Condition, Permissions, Statement};
 
 /// Returns the configuration. `plan` is the name of the plan.
@@ -47,6 +47,7 @@ fn statement(statement: &Statement, out: &mut String) {
     let conditions = match &statement.condition {
         None => Vec::new(),
         Some(Condition::Region(region)) => vec![("StringEquals", "aws:RequestedRegion", region.as_str())],
+        Some(Condition::HeaderRules) => vec![("StringLike", HEADER_RULE_TAG, "*")],
         Some(Condition::OwnTags) => {
             vec![("ForAllValues:StringLike", "aws:TagKeys", "cutover.dev/*"), ("Null", "aws:TagKeys", "false")]
         }

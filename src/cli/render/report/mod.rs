@@ -26,6 +26,7 @@ use crate::base::number::{count, percent};
 use crate::domain::decide::way_back_by;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{ClientMeasurement, Event, Record, RunOutcome, Trigger, WaitReason};
+use crate::domain::run::header_rule::{HeaderRuleEnd, HeaderRuleEvent};
 use crate::domain::run::hook::{HookPoint, HookResult};
 use crate::domain::run::state::Drift;
 use crate::domain::view::history::{GateVerdicts, History, StepHistory};
@@ -345,6 +346,10 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::VerdictChanged { verdict: GateResult::Fail, dry_run: true, .. }
         | Event::Compared(_)
         | Event::TimedOut { .. }
+        | Event::HeaderRules(
+            HeaderRuleEvent::Planned { refused: Some(_), .. }
+            | HeaderRuleEvent::Ended { result: HeaderRuleEnd::Refused | HeaderRuleEnd::Kept, .. },
+        )
         | Event::HookEnded { .. }
         | Event::BindingRemoved { .. }
         | Event::RollbackStarted { .. }
@@ -361,6 +366,7 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::GateMeasured { .. }
         | Event::VerdictChanged { .. }
         | Event::HookStarted { .. }
+        | Event::HeaderRules(_)
         | Event::Waiting { .. }
         | Event::Health { .. }
         | Event::WeightsTagged { .. }

@@ -222,6 +222,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         Phase::Ready
         | Phase::Shifting
         | Phase::RunningCommand
+        | Phase::RoutingHeaders
         | Phase::RollingBack
         | Phase::Retiring
         | Phase::Finished => Vec::new(),

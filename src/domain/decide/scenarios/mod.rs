@@ -56,6 +56,7 @@ impl Sim {
             StepKind::Shares(_) => StepType::Shares,
             StepKind::Bake(_) => StepType::Bake,
             StepKind::Approval(_) => StepType::Approval,
+            StepKind::HeaderRoute(_) => StepType::HeaderRoute,
             StepKind::Exec(_) | StepKind::Unknown => StepType::Exec,
         };
         sim.apply(Event::StepStarted { step, kind, label: String::new() });

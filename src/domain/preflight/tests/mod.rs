@@ -1,5 +1,6 @@
 //! Tests that correct facts have no findings, and that each mutation causes exactly one finding.
 
+mod header_routes;
 mod mutations;
 mod network_balancer;
 

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::comparison::Comparison;
+use super::header_rule::HeaderRuleEvent;
 use super::hook::{HookId, HookResult};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::gate::Measurement;
@@ -339,6 +340,8 @@ pub enum Event {
         #[serde(skip_serializing_if = "String::is_empty", default)]
         message: String,
     },
+    /// The rules that send requests with certain headers to the new cluster changed (`setHeaderRoute`).
+    HeaderRules(HeaderRuleEvent),
     /// `finalize --detach` starts to remove the old cluster's groups from the routes. From now on, a rollback is
     /// impossible.
     RetireStarted {
@@ -474,6 +477,7 @@ impl Event {
             | Self::Ramped { .. }
             | Self::HookStarted { .. }
             | Self::HookEnded { .. }
+            | Self::HeaderRules(_)
             | Self::BindingRemoved { .. }
             | Self::Waiting { .. }
             | Self::Health { .. }

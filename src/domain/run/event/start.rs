@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::run::header_rule::LiveHeaderRule;
 use crate::domain::traffic::{ClusterName, ExternalOwner, Limits, RouteContent, RouteId, Shares, Split};
 
 /// The name of the plan of an evacuation, which has no text.
@@ -55,6 +56,10 @@ pub struct Started {
     /// if this run is a rollback to named groups that contradicts these weights.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub keeps_weights: bool,
+    /// The header rules that exist at the start, and that a rollback removes. Only a rollback that was started without a
+    /// journal has some.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub header_rules: Vec<LiveHeaderRule>,
     /// Every target group of the plan, by ARN.
     pub groups: BTreeMap<String, GroupStart>,
     /// The UID of the `kube-system` namespace, by cluster.

@@ -23,6 +23,8 @@ pub enum StepType {
     Approval,
     /// Run a command.
     Exec,
+    /// Make or remove header rules.
+    HeaderRoute,
 }
 
 /// The result for one binding of a `bind` step.

@@ -17,6 +17,7 @@ use crate::domain::run::event::{
     DriftPolicy, Event, FreezeReason, IgnoredHours, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write,
     WriteResult,
 };
+use crate::domain::run::header_rule::HeaderRules;
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 
@@ -84,6 +85,7 @@ impl State {
             handled_bindings: BTreeSet::new(),
             hooks: BTreeMap::new(),
             started_commands: BTreeSet::new(),
+            header_rules: HeaderRules::found(&started.header_rules, record.time),
             answered_requests: BTreeSet::new(),
             retirement: None,
             finished: None,
@@ -175,6 +177,7 @@ impl State {
             }
             Event::HookStarted { hook, .. } => self.hook_started(*hook, time),
             Event::HookEnded { hook, result, message } => self.hook_ended(*hook, *result, message, time),
+            Event::HeaderRules(change) => self.header_rules.apply(change, time),
             Event::RetireStarted { by, bindings, .. } => self.start_retirement(time, by, *bindings),
             Event::BindingRemoved { cluster, binding, deleted: gone, why } => {
                 let reason = (!gone).then(|| why.clone());
@@ -218,6 +221,7 @@ impl State {
         }
         self.first_write = self.first_write.map(|_| time);
         self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Running(_)));
+        self.header_rules.try_again();
         self.routes.values_mut().for_each(|route| route.read_back = false);
         // The previous process may not have sent the writes of its last intent.
         self.rollback.iter_mut().for_each(|rollback| rollback.has_written = false);
@@ -241,6 +245,7 @@ impl State {
         self.phase = Phase::RollingBack;
         self.finished = None;
         self.include_left_out();
+        self.header_rules.try_again();
         self.routes.values_mut().for_each(|route| route.read_back = false);
         self.rollback = Some(Rollback {
             cause: cause.to_owned(),
@@ -285,6 +290,7 @@ impl State {
             StepType::Bake => Phase::Baking,
             StepType::Approval => Phase::AwaitingApproval,
             StepType::Exec => Phase::RunningCommand,
+            StepType::HeaderRoute => Phase::RoutingHeaders,
         };
     }
 
@@ -396,7 +402,8 @@ impl State {
     }
 
     fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
-        // Failed hooks run again.
+        // Failed hooks run again, and refused header rules are planned again.
+        self.header_rules.try_again();
         self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Failed(_)));
         self.paused = None;
         self.resumed_despite_from |= self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::FromUnhealthy);

@@ -4,6 +4,7 @@
 mod fold;
 mod group_facts;
 mod groups;
+mod header_rules;
 mod legal;
 mod model;
 mod other_actors;

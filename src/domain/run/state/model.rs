@@ -12,6 +12,7 @@ use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::comparison::Comparison;
 use crate::domain::run::event::{FreezeReason, Ramp, RouteStart, RunOutcome, Started, StopReason};
+use crate::domain::run::header_rule::HeaderRules;
 use crate::domain::run::hook::HookId;
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 
@@ -37,6 +38,8 @@ pub enum Phase {
     AwaitingApproval,
     /// The run is in an `exec` step.
     RunningCommand,
+    /// The run makes or removes the rules of a `setHeaderRoute` step.
+    RoutingHeaders,
     /// The run is in a rollback.
     RollingBack,
     /// The run is in `finalize --detach`: the old groups are being detached.
@@ -118,6 +121,8 @@ pub struct State {
     pub hooks: BTreeMap<HookId, HookProgress>,
     /// The numbers of the `exec` steps whose commands have started and have not been undone.
     pub started_commands: BTreeSet<usize>,
+    /// The rules that send requests with certain headers to the new cluster.
+    pub header_rules: HeaderRules,
     /// The store names of the operator requests that were executed or refused.
     pub answered_requests: BTreeSet<String>,
     /// The retirement of the old cluster, in progress or done.

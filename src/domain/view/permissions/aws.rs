@@ -9,7 +9,9 @@ use super::model::{Condition, Purpose, Statement};
 use crate::base::arn::Arn;
 use crate::domain::preflight::needed_quotas;
 use crate::plan::model::metric::MetricSource;
-use crate::plan::model::{BalancerKind, ClusterAccess, MarkerMode, Plan, RouteEntry, RuleRef, Selector, StateLocation};
+use crate::plan::model::{
+    BalancerKind, ClusterAccess, MarkerMode, Plan, RouteEntry, RuleRef, Selector, StateLocation, StepKind,
+};
 
 /// The actions of a rollback that describe load balancers.
 const ROLLBACK_READS: [&str; 6] = [
@@ -42,6 +44,9 @@ pub(super) fn statements(
         needs.write("WriteDefaultActions", "elasticloadbalancing:ModifyListener", "listener"),
         needs.write("WriteRules", "elasticloadbalancing:ModifyRule", "listener-rule"),
         needs.tags(),
+        needs.make_header_rules(),
+        needs.tag_header_rules(),
+        needs.remove_header_rules(),
     ];
     let all = all.into_iter().flatten().chain(needs.compare());
     all.filter(|statement| !statement.actions.is_empty() && !statement.resources.is_empty()).collect()
@@ -171,6 +176,40 @@ impl Needs<'_> {
             resources: unique(resources),
             condition: Some(Condition::OwnTags),
         })
+    }
+
+    fn has_header_route(&self) -> bool {
+        let runs = self.plan.runs();
+        let mut steps = runs.iter().flat_map(|run| &run.strategy.steps);
+        steps.any(|step| matches!(step.kind, StepKind::HeaderRoute(_)))
+    }
+
+    fn header_rules(
+        &self,
+        (sid, action): (&'static str, &'static str),
+        kind: &str,
+        condition: Option<Condition>,
+    ) -> Option<Statement> {
+        let resources = self.entries().map(|entry| self.resource(entry, kind));
+        let statement = Statement { sid, actions: [action].into(), resources: unique(resources), condition };
+        self.has_header_route().then_some(statement)
+    }
+
+    fn make_header_rules(&self) -> Option<Statement> {
+        let action = ("MakeHeaderRules", "elasticloadbalancing:CreateRule");
+        self.header_rules(action, "listener", None).filter(|_| self.is_for(Purpose::Run))
+    }
+
+    /// Returns the statement for the tags of a new rule, if no other statement allows them.
+    fn tag_header_rules(&self) -> Option<Statement> {
+        let action = ("TagHeaderRules", "elasticloadbalancing:AddTags");
+        let needed = self.is_for(Purpose::Run) && self.plan.marker == MarkerMode::None;
+        self.header_rules(action, "listener-rule", Some(Condition::OwnTags)).filter(|_| needed)
+    }
+
+    fn remove_header_rules(&self) -> Option<Statement> {
+        let action = ("RemoveHeaderRules", "elasticloadbalancing:DeleteRule");
+        self.header_rules(action, "listener-rule", Some(Condition::HeaderRules)).filter(|_| self.moves_traffic())
     }
 
     /// Returns the statements of a comparison; none without an EKS cluster.

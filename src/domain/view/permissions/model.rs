@@ -72,6 +72,8 @@ pub enum Condition {
     Region(String),
     /// Requests that name only tags of this tool.
     OwnTags,
+    /// Header rules of this tool only.
+    HeaderRules,
 }
 
 /// The permissions in one cluster.

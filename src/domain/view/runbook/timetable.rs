@@ -89,6 +89,11 @@ fn what(plan: &Plan, step: &Step) -> String {
         StepKind::Approval(Some(text)) => format!("**a person decides**: {text}"),
         StepKind::Approval(None) => "**a person decides** whether to go on".to_owned(),
         StepKind::Exec(exec) => format!("run `{}`", command_line(&exec.command)),
+        StepKind::HeaderRoute(headers) if headers.is_empty() => "remove the rules of the header route".to_owned(),
+        StepKind::HeaderRoute(headers) => {
+            let headers: Vec<_> = headers.iter().map(|h| format!("`{}: {}`", h.name, h.value)).collect();
+            format!("make rules that send requests with {} to {to}. No share moves", headers.join(" and "))
+        }
         StepKind::Unknown => "a step that this version does not know".to_owned(),
     }
 }
@@ -111,6 +116,10 @@ fn goes_on(input: &RunbookInput<'_>, step: &Step) -> String {
             format!("someone types `{}`{}", input.command("approve"), limit.unwrap_or_default())
         }
         StepKind::Exec(exec) => format!("it exits with 0 (at most {} a try)", format_exact(exec.timeout)),
+        StepKind::HeaderRoute(headers) => {
+            let gates = if headers.is_empty() { "" } else { "before: the raise gates pass; after: " };
+            format!("{gates}every rule is read back, and {} have passed", format_exact(strategy.settle))
+        }
         StepKind::Unknown => "never: a newer version is needed".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use cutover::domain::run::hook::HookPoint;
 
 use super::edit::{after, is_ramp, is_rollback, is_set, place, set};
 use super::table::{edit_rollback, is_first_health};
+use super::wrong_balancer::WrongAnswer;
 use super::{Bug, How};
 use crate::simulation::history::{By, Entry, EntryContent, Verb};
 
@@ -176,4 +177,13 @@ pub fn detaching() -> Vec<Bug> {
             }
         }),
     ]
+}
+
+pub fn header_rules() -> Vec<Bug> {
+    vec![Bug {
+        name: "a header rule outlives its run",
+        breaks: "a canary header still routes after the rollback (argo-rollouts#4486)",
+        caught_by: 6,
+        how: How::WrongAnswers(WrongAnswer::KeepsRules, "header/resume/"),
+    }]
 }

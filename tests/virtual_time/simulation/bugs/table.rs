@@ -41,6 +41,7 @@ pub fn all() -> Vec<Bug> {
         rollbacks::staged_rollbacks(),
         rollbacks::commands_and_hooks(),
         rollbacks::detaching(),
+        rollbacks::header_rules(),
         secrets(),
     ]
     .into_iter()

@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::health::{Target, TargetState};
+use cutover::domain::run::header_rule::HeaderRule;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::engine::Ports;
 use cutover::plan::model::Selector;
-use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
+use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, RuleStore, TagStore, Traffic, WriteError};
 
 use crate::simulation::plans;
 
@@ -30,6 +31,8 @@ pub enum WrongAnswer {
     Cached,
     /// Every marker is reported as the marker of this run.
     MarkerIsOurs,
+    /// A header rule is reported as deleted, and stays.
+    KeepsRules,
     /// The account of the plan is returned without asking AWS.
     NobodyAsks,
 }
@@ -167,5 +170,18 @@ impl Inventory for WrongBalancer {
     }
     async fn quota(&self, name: &str) -> Result<u32, Unreadable> {
         self.inner.inventory.quota(name).await
+    }
+}
+
+#[async_trait]
+impl RuleStore for WrongBalancer {
+    async fn create(&self, rule: &HeaderRule, tags: &Tags, deadline: Duration) -> Result<String, WriteError> {
+        self.inner.rules.create(rule, tags, deadline).await
+    }
+    async fn delete(&self, id: &str, deadline: Duration) -> Result<(), WriteError> {
+        if self.answer == WrongAnswer::KeepsRules {
+            return Err(WriteError::NotFound(id.to_owned()));
+        }
+        self.inner.rules.delete(id, deadline).await
     }
 }

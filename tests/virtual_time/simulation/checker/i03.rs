@@ -5,9 +5,11 @@
 use cutover::domain::elb;
 use cutover::domain::emergency::route_tag;
 use cutover::domain::haproxy::Backend;
+use cutover::domain::run::header_rule::TAG_KEY;
 use cutover::domain::run::script_use;
 use cutover::domain::traffic::RouteId;
 use cutover::engine::marker;
+use cutover::plan::model::StepKind;
 
 use super::compare::other_difference;
 use super::facts::Facts;
@@ -42,6 +44,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         EntryContent::Set { route, content } if facts.detaching => {
             check_detaching(facts, route, &route_actions::from_content(content))
         }
+        // A header rule, whose place and content the run has chosen.
+        EntryContent::Applied { by: By::Us, route, .. } if !facts.existed(route) => Ok(()),
         EntryContent::Applied { by: By::Us, route, before, after } => {
             let start = facts.route(route).ok_or_else(|| format!("{route} is not a route of the run"))?;
             let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
@@ -118,6 +122,7 @@ fn check_sent(facts: &Facts, operation: &str, body: &str) -> Found {
         "ModifyRule" => ("RuleArn", &["Actions."]),
         "ModifyListener" => ("ListenerArn", &["DefaultActions."]),
         "AddTags" | "RemoveTags" => ("ResourceArns.", &["Tags.", "TagKeys."]),
+        "CreateRule" | "DeleteRule" => return check_header_rule(facts, operation, body),
         other => return Err(format!("{other} is sent")),
     };
     let known =
@@ -139,4 +144,15 @@ fn check_sent(facts: &Facts, operation: &str, body: &str) -> Found {
     foreign
         .filter(|_| facts.started().is_some())
         .map_or(Ok(()), |arn| Err(format!("{operation} of {arn}, which is not a resource of the run")))
+}
+
+/// Checks that only the rules of a header route are made, with their tag, and that only new rules are deleted.
+fn check_header_rule(facts: &Facts, operation: &str, body: &str) -> Found {
+    let fields = || body.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let value = |v: &str| v.replace("%3A", ":").replace("%2F", "/");
+    let is_tagged = || fields().any(|(k, v)| k.starts_with("Tags.") && k.ends_with(".Key") && value(v) == TAG_KEY);
+    let is_new = || fields().any(|(k, v)| k == "RuleArn" && !facts.existed(&elb::route(&value(v))));
+    let allowed = if operation == "CreateRule" { is_tagged() } else { is_new() };
+    let planned = facts.plan.strategy.steps.iter().any(|step| matches!(step.kind, StepKind::HeaderRoute(_)));
+    ensure(planned && allowed, || format!("{operation} is sent"))
 }

@@ -3,6 +3,7 @@
 //! undoes the commands.
 
 use cutover::domain::run::event::RunOutcome;
+use cutover::domain::traffic::RouteId;
 
 use super::facts::Facts;
 use super::{Found, ensure};
@@ -34,6 +35,10 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(outcome == RunOutcome::Completed || missing_requests.is_empty(), || {
                 format!("{outcome:?}, but the commands of steps {missing_requests:?} are not undone")
             })?;
+            let header_rule = |id: &&RouteId| !facts.existed(id);
+            if let Some(left) = routes.keys().find(header_rule) {
+                return Err(format!("{outcome:?}, but the header rule {left} is still there"));
+            }
             for route in facts.routes().iter().filter(|r| !facts.has_unseen_change(&r.id)) {
                 let wrong = match outcome {
                     _ if facts.verb == Verb::Finalize && facts.foreign.contains(&route.id) => None,

@@ -5,6 +5,7 @@
 //! environment.
 
 pub mod endpoint;
+mod header_rules;
 pub mod lab;
 mod missing;
 mod reading;
@@ -26,6 +27,7 @@ macro_rules! column {
 }
 
 column! { EndpointFixture::moto:
+    moto_header_rules_are_made_and_deleted = header_rules::made_and_deleted, 2;
     moto_shares_change_and_nothing_else = shares::move_shares_in_both_directions, 2;
     moto_reads_return_everything_across_pages = reading::everything, 60;
     moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;
@@ -37,6 +39,7 @@ column! { EndpointFixture::moto:
 }
 
 column! { EndpointFixture::lab:
+    lab_like_moto_header_rules_are_made_and_deleted = header_rules::made_and_deleted, 2;
     lab_like_moto_shares_change_and_nothing_else = shares::move_shares_in_both_directions, 2;
     lab_like_moto_reads_return_everything_across_pages = reading::everything, 60;
     lab_like_moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;

@@ -2,6 +2,7 @@
 
 use super::model::{Phase, State};
 use crate::domain::run::event::{Event, RunOutcome};
+use crate::domain::run::header_rule::HeaderRuleEvent;
 
 /// The parts of a run's state that determine which events are legal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,9 +58,11 @@ impl State {
 /// Whether an event is legal. Writes that restore belong to a rollback; other writes belong to a step while raises are
 /// not stopped. A finished run can only be rolled back or retired. A retired run cannot be rolled back.
 fn is_legal(stand: StateSummary, event: &Event) -> bool {
-    use Phase::{AwaitingApproval, Baking, Finished, Ready, Retiring, RollingBack, RunningCommand, Shifting};
+    use Phase::{
+        AwaitingApproval, Baking, Finished, Ready, Retiring, RollingBack, RoutingHeaders, RunningCommand, Shifting,
+    };
     let StateSummary { phase, raises_stopped: held, reassert, retired: detached } = stand;
-    let stepping = matches!(phase, Ready | Shifting | Baking | AwaitingApproval | RunningCommand);
+    let stepping = matches!(phase, Ready | Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders);
     match event {
         Event::Started(_) | Event::ClientsMeasured(_) | Event::Notified { .. } => false,
         Event::ProcessStarted { .. } | Event::Notice { .. } | Event::Stopped { .. } | Event::Unknown { .. } => true,
@@ -67,12 +70,18 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
         Event::RetireStarted { .. } => phase == Finished,
         Event::BindingRemoved { .. } => phase == Retiring,
         Event::StepStarted { .. } => phase == Ready && !held,
-        Event::BindingDone { .. } | Event::Settled { .. } => phase == Shifting,
+        Event::BindingDone { .. } => phase == Shifting,
+        Event::Settled { .. } => matches!(phase, Shifting | RoutingHeaders),
+        Event::HeaderRules(HeaderRuleEvent::Planned { .. } | HeaderRuleEvent::Sent { .. }) => {
+            phase == RoutingHeaders && !held
+        }
         Event::Intended { restore: true, .. } | Event::Ramped { .. } => phase == RollingBack,
         Event::Intended { restore: false, .. } => {
             phase == Retiring || (stepping && (reassert || (phase == Shifting && !held)))
         }
-        Event::StepDone { .. } => matches!(phase, Shifting | Baking | AwaitingApproval | RunningCommand) && !held,
+        Event::StepDone { .. } => {
+            matches!(phase, Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders) && !held
+        }
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } | Event::TimedOut { .. } => phase == AwaitingApproval,
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | AwaitingApproval)),
@@ -96,6 +105,7 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
         | Event::GateMeasured { .. }
         | Event::VerdictChanged { .. }
         | Event::Compared(_)
+        | Event::HeaderRules(HeaderRuleEvent::Made { .. } | HeaderRuleEvent::Ended { .. })
         | Event::Finished { .. } => phase != Finished,
     }
 }

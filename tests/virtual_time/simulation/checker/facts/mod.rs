@@ -177,6 +177,12 @@ impl Facts {
         self.started.as_deref()
     }
 
+    /// Whether a route existed when the run started.
+    pub fn existed(&self, id: &RouteId) -> bool {
+        let others = self.started.as_ref().and_then(|s| s.other_routes.as_ref());
+        self.routes().iter().any(|r| r.id == *id) || others.is_none_or(|others| others.contains(id))
+    }
+
     /// Returns the routes of the run.
     pub fn routes(&self) -> &[RouteStart] {
         self.started.as_ref().map_or(&[], |s| s.routes.as_slice())
