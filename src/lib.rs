@@ -13,7 +13,7 @@
 //! - [`port`]: interfaces to the outside, as traits in domain types.
 //! - [`domain`]: the rules as pure functions: shares and weights, gates, the state as a fold over events, `decide`. No
 //!   async, no I/O, no clock. A module inside `domain` uses only the modules before it in this list: `traffic`, `elb` and
-//!   `haproxy`, `kubernetes`, `health` and `metric`, `run`, `decide`, `preflight`, `compare` and `waves`, `emergency` and
+//!   `haproxy`, `kubernetes`, `health`, `metric` and `hand_over`, `run`, `decide`, `preflight`, `compare` and `waves`, `emergency` and
 //!   `view`.
 //! - [`plan`]: the plan file, from bytes to a checked value, with diagnostics that name line and column.
 //! - [`base`]: small building blocks that import nothing of this crate.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use crate::adapter::aws::elb::Alb;
@@ -15,10 +16,12 @@ use crate::adapter::{Balancers, aws, clock, hook, kubernetes as kube, metric, pl
 use crate::domain::traffic::Unreadable;
 use crate::engine::Ports;
 use crate::engine::inventory::ReadPacer;
+use crate::engine::items::ItemPorts;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
 use crate::port::{
-    AccessReview, Cluster, ClusterConnections, ClusterObjects, ClusterPlatform, ComparedCluster, LoadBalancerApi,
+    AccessReview, Cluster, ClusterConnections, ClusterItems, ClusterObjects, ClusterPlatform, ComparedCluster,
+    LoadBalancerApi,
 };
 
 /// Loads the AWS configuration by the SDK's standard provider chain, for this region; `None` means the region of the
@@ -71,6 +74,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
         balancer: Balancers::connect(plan, &config),
         clusters,
         compared,
+        items: items(plan, &config),
         metrics,
         hooks,
         clock: Arc::new(clock::SystemClock),
@@ -82,16 +86,31 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
 /// Connects the ports that a rollback needs: the load balancers, and the hooks that undo commands.
 pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     plan_secrets::remember(plan);
-    let balancer = balancer_of(plan).await;
+    let config = aws_config_of(plan).await;
+    let (balancer, items) = (Balancers::connect(plan, &config), items(plan, &config));
     let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));
     let (clusters, clock, reads) = (BTreeMap::new(), Arc::new(clock::SystemClock), reads().clone());
-    Ports { balancer, clusters, compared: BTreeMap::new(), metrics, hooks, clock, reads, store }
+    Ports { balancer, clusters, compared: BTreeMap::new(), items, metrics, hooks, clock, reads, store }
 }
 
 /// Creates the clusters of a plan. Each connects at its first call.
 fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
     let all = plan.clusters.iter();
     all.filter_map(|cluster| Some((cluster.name.clone(), cluster_of(&cluster.access, config)?))).collect()
+}
+
+/// Creates the access to the items of hand-overs in the clusters of a plan. Each connects at its first call.
+fn items(plan: &Plan, config: &SdkConfig) -> ItemPorts {
+    let of = |access: &ClusterAccess| {
+        let (access, config) = (access.clone(), config.clone());
+        let connect = move || -> BoxFuture<'static, _> {
+            let (access, config) = (access.clone(), config.clone());
+            Box::pin(async move { kubernetes(&access, &config).await })
+        };
+        Arc::new(kube::LazyItems::new(Box::new(connect))) as Arc<dyn ClusterItems>
+    };
+    let reached = plan.clusters.iter().filter(|cluster| !matches!(cluster.access, ClusterAccess::None));
+    reached.map(|cluster| (cluster.name.clone(), of(&cluster.access))).collect()
 }
 
 /// Creates a cluster, which connects at its first call. Returns `None` for [`ClusterAccess::None`].

@@ -66,6 +66,9 @@ fn kinds(event: &Event) -> &'static [Kind] {
         | Event::HookEnded { .. }
         | Event::HeaderRules(_)
         | Event::BindingRemoved { .. }
+        | Event::ItemIntended(_)
+        | Event::ItemOutcome(_)
+        | Event::ItemDrained(_)
         | Event::Waiting { .. }
         | Event::Health { .. }
         | Event::WeightsTagged { .. }

@@ -13,6 +13,7 @@ use crate::domain::run::event::Started;
 use crate::domain::view::check::CheckReport;
 use crate::engine::inventory::clusters_with_retries;
 use crate::engine::inventory::facts::{expected_calls, gate_answers, gather_at};
+use crate::engine::inventory::items::gather_items;
 use crate::engine::marker::{self, KEY};
 use crate::engine::{OBSERVE_BUDGET, Ports, poll_interval};
 use crate::plan::model::{Plan, Shares};
@@ -38,6 +39,7 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     facts.reading_ended = ports.reads.ended_early();
     let now = ports.clock.now();
     facts.gate_answers = gate_answers(plan, &facts.selection, &*ports.metrics, now).await;
+    facts.items = gather_items(plan, &ports.items, &*ports.clock).await;
     facts.machine = machine_facts(plan, &*ports.hooks);
     let findings = preflight::check(plan, &facts, now);
     let selection = &facts.selection;
@@ -130,6 +132,7 @@ impl Preparation {
         let start = StartInput {
             health: health.collect(),
             clusters: identities.collect(),
+            items: self.facts.items.starts.iter().filter(|start| start.step >= from_step).cloned().collect(),
             owner: owner.into(),
             from_step,
             start,

@@ -398,6 +398,7 @@ pub fn phase(phase: Phase) -> &'static str {
         Phase::AwaitingApproval => "awaitingApproval",
         Phase::RunningCommand => "runningCommand",
         Phase::RoutingHeaders => "routingHeaders",
+        Phase::HandingOver => "handingOver",
         Phase::RollingBack => "rollingBack",
         Phase::Retiring => "retiring",
         Phase::Finished => "finished",

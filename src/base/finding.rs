@@ -120,6 +120,8 @@ codes! {
         CUT230 Error "a header of `setHeaderRoute` is not one that a rule can match";
         CUT231 Error "`setHeaderRoute` with a load balancer that cannot match headers";
         CUT232 Error "`setHeaderRoute` in the wrong place";
+        CUT230 Error "an item of a hand-over has no name and no selector, or both";
+        CUT231 Error "a hand-over moves nothing, or something twice";
     }
     Preflight {
         CUT040 Error "a selector does not match exactly one load balancer";
@@ -211,6 +213,11 @@ codes! {
         CUT352 Warning "a route gets no header route";
         CUT353 Info "the header routes that the plan makes";
         CUT354 Warning "a header route of another run is still there";
+        CUT360 Error "an item of a hand-over is active in both clusters";
+        CUT361 Error "an item of a hand-over is not in both clusters, or cannot be read";
+        CUT362 Error "another tool may undo a hand-over";
+        CUT363 Error "a missed schedule of a CronJob would start";
+        CUT364 Info "what a hand-over moves";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";

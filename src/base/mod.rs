@@ -1,6 +1,7 @@
 //! Small building blocks that every module may use. They must not import other modules of this crate.
 
 pub mod arn;
+pub mod cron;
 pub mod duration;
 pub mod finding;
 pub mod haproxy;

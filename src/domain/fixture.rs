@@ -295,6 +295,7 @@ pub fn started(healthy: u32) -> Started {
         groups: [(group_arn("webapp-a"), group("a", healthy)), (group_arn("webapp-b"), group("b", 0))].into(),
         clusters: BTreeMap::new(),
         bindings: Vec::new(),
+        items: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod compare_platform;
 mod fake;
 pub mod finalize;
 pub mod inventory;
+pub mod items;
 mod journal;
 mod journal_clock;
 mod limit;
@@ -61,6 +62,8 @@ pub struct Ports {
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// These clusters for the compare gate.
     pub compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
+    /// The items of hand-overs, in the clusters that the plan gives access to.
+    pub items: items::ItemPorts,
     /// The sources of the metric gates.
     pub metrics: Arc<dyn Metrics>,
     /// Runs the commands and hooks of the plan.

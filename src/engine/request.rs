@@ -1,6 +1,7 @@
 //! Converts operator requests to events. The effect of an event on the run is in `domain::run`.
 
 use crate::domain::decide::{desired_split, drift_text, hours, newer};
+use crate::domain::hand_over::ItemDrained;
 use crate::domain::run::event::{DriftPolicy, Event, IgnoredHours, ResumeMode, Trigger};
 use crate::domain::run::state::{Phase, State};
 use crate::plan::model::{Plan, RollbackStickiness};
@@ -73,7 +74,9 @@ fn leads_forward(request: &Request) -> bool {
         Request::Resume { mode, ignore_hours, .. } => *mode != ResumeMode::PLAIN || ignore_hours.is_some(),
         // This build may not know the earlier step.
         Request::Abort { to_step, .. } => to_step.is_some(),
-        Request::Pause { .. } | Request::Rollback { .. } | Request::Ramp { .. } => false,
+        Request::Pause { .. } | Request::Rollback { .. } | Request::Ramp { .. } | Request::AssumeStopped { .. } => {
+            false
+        }
     }
 }
 
@@ -115,6 +118,11 @@ fn requested_event(plan: &Plan, state: &State, request: &Request, name: Option<&
             break_stickiness: breaks_stickiness(plan, state, break_stickiness),
             request: name,
         },
+        Request::AssumeStopped { by, item } => {
+            let start = state.started.items.iter().find(|start| start.item == item);
+            let (step, cluster) = (start.map_or(0, |start| start.step), state.started.to.clone());
+            Event::ItemDrained(ItemDrained { step, item, cluster, assumed_by: Some(by) })
+        }
         Request::Detach { by, bindings } => Event::RetireStarted { by, bindings, request: name },
         Request::Ramp { by, force, break_stickiness, ramp } => Event::RampStarted {
             cause: "rollback".into(),
@@ -137,6 +145,7 @@ fn breaks_stickiness(plan: &Plan, state: &State, asked: Option<bool>) -> bool {
 /// Returns the text for the operator that says why a request cannot be carried out now.
 fn refusal_text(state: &State, request: &Request) -> &'static str {
     match (request, state.phase) {
+        (Request::AssumeStopped { .. }, _) => "no rollback is in progress",
         (Request::Detach { .. }, _) => "the run has not completed",
         (_, Phase::RollingBack) => "the run is rolling back",
         (_, Phase::Retiring | Phase::Finished) if state.retirement.is_some() => NO_ROLLBACK,
@@ -150,6 +159,7 @@ fn refusal_text(state: &State, request: &Request) -> &'static str {
             | Phase::AwaitingApproval
             | Phase::RunningCommand
             | Phase::RoutingHeaders
+            | Phase::HandingOver
             | Phase::Retiring,
         ) => "no pause is in progress",
     }

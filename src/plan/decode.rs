@@ -278,10 +278,9 @@ fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], free: &[&
         return;
     }
     if key == "handOver" {
-        let message = "`handOver`: this version of cutover does not hand over CronJobs and workers";
-        note(out, Code::CUT003, place, message).unknown().help(
-            "remove `handOver`, and suspend the CronJobs and scale the workers yourself: nothing may run in both clusters",
-        );
+        note(out, Code::CUT003, place, format!("`handOver` is a step; {what} cannot be a hand-over"))
+            .unknown()
+            .help("write `- handOver: {…}` among `steps`, for example those of a wave");
         return;
     }
     let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key))).unknown();

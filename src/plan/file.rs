@@ -6,6 +6,7 @@ use super::binding_fields::Binding;
 use super::decode::{Placed, Table, record};
 use super::gate_fields::{Exec, Header, MetricGate};
 use super::header_route::HeaderRoute;
+use super::hand_over_fields::HandOverStep;
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
     Account, Actions, ApiVersion, Arn, CallRate, ClusterRef, CodeName, Delay, EksName, Factor, Kind, KindName, Line,
@@ -401,10 +402,12 @@ record! {
         exec "exec": optional ExecStep,
         /// Sends the requests with these headers to `to`, whatever the shares are; an empty `match` ends it.
         set_header_route "setHeaderRoute": optional HeaderRoute,
+        /// Hands over what must not run in two clusters at once: CronJobs and workers.
+        hand_over "handOver": optional HandOverStep,
         /// Metric gates of this step: before its writes, or before its pause ends. As guards they stay active until the
         /// shares change.
         gates "gates": optional Vec<Placed<MetricGate>> = [],
-    }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec", "setHeaderRoute"]
+    }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec", "setHeaderRoute", "handOver"]
 
     /// Waits for a duration, `{duration: 10m}`, or for an approval, `{}` or `{approval: TEXT}`. The guard is on.
     Pause as "`pause`" {

@@ -12,6 +12,7 @@ mod decode;
 pub mod diagnostic;
 mod file;
 mod gate_fields;
+mod hand_over_fields;
 mod haproxy_names;
 mod header_route;
 mod hooks;

@@ -26,7 +26,7 @@ pub fn min_step_duration(strategy: &Strategy, step: &Step, routes: usize) -> Dur
         StepKind::Bind | StepKind::Shares(_) => WRITE_RATE.min_duration(routes) + strategy.longest_settle,
         StepKind::HeaderRoute(_) => WRITE_RATE.min_duration(routes) + strategy.settle,
         StepKind::Bake(time) => time,
-        StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
+        StepKind::Approval(_) | StepKind::Exec(_) | StepKind::HandOver(_) | StepKind::Unknown => Duration::ZERO,
     }
 }
 

@@ -5,9 +5,11 @@ mod access;
 mod connect;
 mod endpoints;
 mod error;
+pub mod items;
 pub mod job;
 pub mod kubeconfig;
 mod lazy;
+mod lazy_items;
 mod namespace;
 mod objects;
 mod plugin;
@@ -36,6 +38,7 @@ pub use connect::{connect_over, from_context, from_kubeconfig};
 pub use error::NoToken;
 pub(crate) use error::read as unreadable;
 pub use lazy::LazyCluster;
+pub use lazy_items::LazyItems;
 
 use namespace::NamespaceObjects;
 

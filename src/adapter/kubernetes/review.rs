@@ -21,11 +21,16 @@ impl AccessReview for K8s {
         {
             group.clone_from(&api.group);
         }
+        let (resource, part) = match grant.resource.split_once('/') {
+            Some((resource, part)) => (resource, Some(part)),
+            None => (grant.resource.as_str(), None),
+        };
         let attributes = ResourceAttributes {
             group: Some(group),
             name: grant.name.clone(),
             namespace: grant.namespace.clone(),
-            resource: Some(grant.resource.clone()),
+            resource: Some(resource.to_owned()),
+            subresource: part.map(str::to_owned),
             verb: Some(grant.verb.clone()),
             ..ResourceAttributes::default()
         };

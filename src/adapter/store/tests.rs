@@ -102,6 +102,7 @@ fn started(plan: &str) -> Event {
         groups: [("arn:web-a".to_owned(), group("web-a", "a")), ("arn:web-b".to_owned(), group("web-b", "b"))].into(),
         clusters: [].into(),
         bindings: vec![],
+        items: vec![],
     }))
 }
 

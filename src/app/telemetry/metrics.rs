@@ -140,6 +140,7 @@ const PHASES: [Phase; 9] = [
     Phase::AwaitingApproval,
     Phase::RunningCommand,
     Phase::RoutingHeaders,
+    Phase::HandingOver,
     Phase::RollingBack,
     Phase::Finished,
     Phase::Retiring,

@@ -130,6 +130,7 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
         Phase::RunningCommand => "running a command",
         Phase::RoutingHeaders if waits_for(view, &GATES) => "waiting for the gates of the step",
         Phase::RoutingHeaders => "changing the header rules",
+        Phase::HandingOver => "handing over CronJobs and workers",
         Phase::Retiring => "detaching the old target groups",
         Phase::Ready if view.step > view.steps.len() => "every step is done, completing the run",
         Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::domain::hand_over::{ItemIntent, ItemPlace};
 use crate::domain::run::event::{BindingStart, Event, RunOutcome, StopReason, Wait, WaitReason, Write};
 use crate::domain::run::hook::HookId;
 
@@ -18,6 +19,10 @@ pub enum Decision {
     Write(Batch),
     /// Start this command or hook in the background, and journal the start and the end.
     StartHook(HookId),
+    /// Read these items now, then decide again.
+    ReadItems(Vec<ItemPlace>),
+    /// Journal this intent, stop or start the item, and read it back.
+    MoveItem(ItemIntent),
     /// Create or verify these bindings.
     Bind(Vec<BindingStart>),
     /// Delete the bindings in this list that this program manages.

@@ -169,7 +169,7 @@ pub fn failed_guard(c: &Context<'_>) -> Option<(String, String)> {
 pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
     // A bake requires only the gates of its step. A step that lowers the share of the new cluster requires no gates.
     let own = match c.step_kind() {
-        Some(StepKind::Bake(_) | StepKind::Exec(_)) => true,
+        Some(StepKind::Bake(_) | StepKind::Exec(_) | StepKind::HandOver(_)) => true,
         Some(StepKind::Shares(shares))
             if f64::from(shares.get(&c.plan.strategy.to).copied().unwrap_or(0))
                 > confirmed_share(c.plan, c.state) + 1e-9 =>

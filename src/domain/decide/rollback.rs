@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
 use super::route_status::{self, GroupedStatuses, RouteStatus};
-use super::{desired_split, drift_text, freeze, header_rules, hooks, ramp, replacement, way_back};
+use super::{desired_split, drift_text, freeze, hand_over, header_rules, hooks, ramp, replacement, way_back};
 use crate::base::number::count;
 use crate::base::time::later;
 use crate::base::{duration, text};
@@ -27,6 +27,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     let routes = restore_order(c.plan, c.state);
     let GroupedStatuses { writes, open, unread, blocked: mut left, mut abandoned } =
         GroupedStatuses::of(routes, |route| route_status(c, route, rollback));
+    let mut items_left = Vec::new();
     // Hooks start only after the first write. If no route can be written, this process exits, which would kill a hook.
     if (rollback.has_written || (writes.is_empty() && left.is_empty()))
         && let Some(call) = hooks::next_during_writes(c.plan, c.state)
@@ -60,17 +61,26 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(decision) = replacement::list_rules(c, rollback) {
         return decision;
     }
-    if left.is_empty() && kept.is_empty() {
+    // The traffic goes first. Where no route is restored, the items stay where the traffic is.
+    if left.is_empty() || left.len() < c.state.routes.len() {
+        match hand_over::back(c, rollback) {
+            Err(decision) => return decision,
+            Ok(items) => items_left = items,
+        }
+    }
+    if left.is_empty() && items_left.is_empty() && kept.is_empty() {
         if let Some(decision) = hooks::next_after_restore(c.plan, c.state, rollback) {
             return decision;
         }
         abandoned.extend(hooks::not_undone(c.plan, c.state, rollback));
         return Decision::Record(vec![finished(c, rollback, abandoned)]);
     }
+    let routes_left = left.len() + abandoned.len();
     left.append(&mut abandoned);
+    left.append(&mut items_left);
     left.extend(hooks::not_undone(c.plan, c.state, rollback));
     let routes =
-        if left.is_empty() { "every route is restored".to_owned() } else { stuck_message(c.state.routes.len(), &left) };
+        if left.is_empty() { "every route is restored".to_owned() } else { stuck_message(c.state.routes.len(), routes_left, &left) };
     Decision::Exit(StopReason::Stuck, [vec![routes], kept].concat().join("; "))
 }
 
@@ -190,10 +200,10 @@ fn shares_text(route: &Route, split: Option<&Split>) -> String {
 }
 
 /// Returns what is not restored, one part for each reason.
-fn stuck_message(all: usize, left: &[String]) -> String {
+fn stuck_message(all: usize, routes_left: usize, left: &[String]) -> String {
     let groups = unresolved::grouped(left);
     let parts = groups.iter().map(Unresolved::text).collect::<Vec<_>>().join("; ");
-    match (all.saturating_sub(left.len()), groups.as_slice()) {
+    match (all.saturating_sub(routes_left), groups.as_slice()) {
         (0, [one]) => format!("no route was restored: {}", one.reason),
         (0, _) => format!("no route was restored: {parts}"),
         (restored, _) => format!("{restored} of {} restored; NOT restored: {parts}", count(all, "route")),

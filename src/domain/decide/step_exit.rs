@@ -95,6 +95,7 @@ fn needs_observer(reason: WaitReason, frozen: bool) -> bool {
         | WaitReason::Rate
         | WaitReason::Ramp
         | WaitReason::Hook
+        | WaitReason::HandOver
         | WaitReason::Journal => true,
         // After one minute of failed readings, the run freezes.
         WaitReason::Unreadable => !frozen,

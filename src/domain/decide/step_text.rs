@@ -1,8 +1,9 @@
 //! Formats steps and commands as text, with the terms of the plan.
 
 use crate::base::{duration, text};
+use crate::domain::hand_over::ItemKind;
 use crate::plan::model::hook::HookAction;
-use crate::plan::model::{Step, StepKind};
+use crate::plan::model::{HandOver, ItemSelector, Step, StepKind};
 
 /// Maximum length of a displayed command, in characters.
 const MAX_COMMAND_LENGTH: usize = 120;
@@ -19,6 +20,7 @@ pub fn label(step: &Step) -> String {
             let headers: Vec<_> = headers.iter().map(|h| format!("{}: {}", h.name, h.value)).collect();
             format!("header route {}", headers.join(", "))
         }
+        StepKind::HandOver(step) => format!("hand over {}", hand_over(step)),
         StepKind::Unknown => "a step that this version does not know".into(),
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),
@@ -27,6 +29,15 @@ pub fn label(step: &Step) -> String {
         .approval_timeout
         .map_or(what.clone(), |l| format!("{what} ({}, then {})", duration::format_exact(l.after), l.then.word()));
     step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
+}
+
+/// Formats the items of a hand-over: their kinds and names.
+pub fn hand_over(step: &HandOver) -> String {
+    let items = step.items.iter().map(|item| {
+        let (ItemSelector::Name(which) | ItemSelector::Labels(which)) = &item.select;
+        format!("{} {}/{which}", ItemKind::from(item.kind).name(), item.namespace)
+    });
+    text::list(&items.collect::<Vec<_>>())
 }
 
 /// Formats the action of a hook as text, without parts of a URL that may be secret.

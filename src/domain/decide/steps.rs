@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
 use super::{
-    bake, comparison, desired_split, drift_text, failure, gates, guard, header_rules, hooks, hours, metrics, newer,
+    bake, comparison, desired_split, drift_text, failure, gates, guard, hand_over, header_rules, hooks, hours, metrics, newer,
     routes_check, step_text,
 };
 use crate::base::duration;
@@ -24,6 +24,7 @@ pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         Phase::Baking => bake(c),
         Phase::RunningCommand => run_command(c),
         Phase::RoutingHeaders => header_rules::step(c),
+        Phase::HandingOver => hand_over_items(c),
         Phase::AwaitingApproval => await_approval(c),
         Phase::RollingBack | Phase::Retiring | Phase::Finished => Decision::Wait(Vec::new()),
     }
@@ -60,6 +61,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         StepKind::Approval(_) => StepType::Approval,
         StepKind::Exec(_) => StepType::Exec,
         StepKind::HeaderRoute(_) => StepType::HeaderRoute,
+        StepKind::HandOver(_) => StepType::HandOver,
         StepKind::Unknown => return Decision::Wait(newer::wait(c.plan, c.state).into_iter().collect()),
     };
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: step_text::label(step) }])
@@ -92,6 +94,14 @@ fn completed(c: &Context<'_>) -> Event {
 /// Runs a command, then requires the metric gates of its step, as after a pause.
 fn run_command(c: &Context<'_>) -> Decision {
     hooks::next_in_step(c, HookPoint::Command)
+        .or_else(|| gates::require_metric_gates(c))
+        .unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]))
+}
+
+/// Hands the items over, then requires the metric gates of the step, as after a pause.
+fn hand_over_items(c: &Context<'_>) -> Decision {
+    let Some(StepKind::HandOver(step)) = c.step_kind() else { return Decision::Wait(Vec::new()) };
+    hand_over::step(c, step)
         .or_else(|| gates::require_metric_gates(c))
         .unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]))
 }

@@ -162,6 +162,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
         routes,
         clusters: BTreeMap::new(),
         bindings: Vec::new(),
+        items: Vec::new(),
         other_routes: None,
         not_moved: Vec::new(),
         wave: None,

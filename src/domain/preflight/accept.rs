@@ -16,6 +16,7 @@ pub const ACCEPTABLE_ERRORS: &[Code] = &[
     Code::CUT093,
     Code::CUT305,
     Code::CUT307,
+    Code::CUT362,
 ];
 
 /// Entries that accept findings.

@@ -1,18 +1,19 @@
 //! Represents the facts that the preflight checks, as plain values. The engine gathers the facts. A fact that could not
 //! be read is recorded as [`Unreadable`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{LiveResources, Selection};
+use crate::domain::hand_over::{ItemPlace, ItemStart, Readings};
 use crate::domain::health::Target;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::traffic::Unreadable;
-use crate::plan::model::ClusterName;
+use crate::plan::model::{ClusterName, ItemRef};
 
 /// All facts that the checks need.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,10 +35,25 @@ pub struct Facts {
     /// The answer of the source of each metric gate, by the name of the gate. Sources that were not queried are missing
     /// here.
     pub gate_answers: BTreeMap<String, MeasuredValue>,
+    /// The items of the plan's hand-overs.
+    pub items: ItemFacts,
     /// Facts about this machine.
     pub machine: MachineFacts,
     /// Why AWS was not read completely, with the number of calls; `None` if the time for reading was sufficient.
     pub reading_ended: Option<String>,
+}
+
+/// Facts about the items of hand-overs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ItemFacts {
+    /// The items of each step.
+    pub starts: Vec<ItemStart>,
+    /// The selectors that match nothing (`None`) or that could not be read.
+    pub unselected: Vec<(ItemRef, Option<Unreadable>)>,
+    /// The items in both clusters.
+    pub readings: Readings,
+    /// The CronJobs that have missed a schedule, and whose `lastScheduleTime` the caller may not set.
+    pub fixed_schedules: BTreeSet<ItemPlace>,
 }
 
 /// Facts about the machine that would drive the run.

@@ -170,6 +170,7 @@ mod tests {
             health: BTreeMap::new(),
             clusters: BTreeMap::new(),
             gate_answers: BTreeMap::new(),
+            items: Default::default(),
             machine: MachineFacts::default(),
             reading_ended: None,
         };

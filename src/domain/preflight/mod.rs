@@ -8,6 +8,7 @@ mod capacity;
 mod context;
 pub mod facts;
 mod groups;
+mod hand_over;
 mod haproxy;
 mod header_routes;
 mod hpa;
@@ -72,6 +73,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
         traffic::check,
         metrics::check,
         machine::check,
+        hand_over::check,
     ];
     for rule in rules {
         rule(&context, &mut findings);

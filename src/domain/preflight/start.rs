@@ -6,6 +6,7 @@ use crate::base::finding::Code;
 use crate::domain::elb;
 use crate::domain::elb::other_type::is_network;
 use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection, SkipReason};
+use crate::domain::hand_over::ItemStart;
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
@@ -21,6 +22,8 @@ pub struct StartInput {
     pub health: BTreeMap<String, Vec<Target>>,
     /// The UIDs of the clusters.
     pub clusters: BTreeMap<ClusterName, String>,
+    /// The items of the plan's `handOver` steps.
+    pub items: Vec<ItemStart>,
     /// The owner of the run, such as `alice@mac`.
     pub owner: String,
     /// The number of the first step, from 1.
@@ -72,6 +75,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         groups: groups.collect::<Result<_, _>>()?,
         clusters: input.clusters,
         bindings: bindings(plan, selection),
+        items: input.items,
     })
 }
 

@@ -72,8 +72,12 @@ fn check_last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec
         match step.kind {
             StepKind::Bake(duration) => bake += duration,
             StepKind::Approval(_) => return,
-            StepKind::Bind | StepKind::Shares(_) | StepKind::Exec(_) | StepKind::HeaderRoute(_) | StepKind::Unknown => {
-            }
+            StepKind::Bind
+            | StepKind::Shares(_)
+            | StepKind::Exec(_)
+            | StepKind::HeaderRoute(_)
+            | StepKind::HandOver(_)
+            | StepKind::Unknown => {}
         }
     }
     if bake < longest {

@@ -10,6 +10,7 @@ use super::comparison::Compared;
 use super::event::{Started, Wait};
 use crate::base::number::count;
 use crate::base::time::signed;
+use crate::domain::hand_over::Readings;
 use crate::domain::health::Target;
 use crate::domain::health::gate::{MAX_SAMPLE_AGE, Sample, Samples};
 use crate::domain::traffic::{FoundRoute, Reading, RouteContent, RouteId, Unreadable};
@@ -90,6 +91,8 @@ pub struct Observed {
     pub zones: BTreeMap<String, BTreeSet<String>>,
     /// The last comparison of both clusters.
     pub compared: Option<Compared>,
+    /// The last reading of each item of a hand-over.
+    pub items: Readings,
     /// Why bindings could not be created at the last attempt. Cleared before the next attempt.
     pub binding_waits: Vec<Wait>,
     /// Why header rules could not be planned, made or removed at the last attempt. Cleared before the next attempt.
@@ -131,6 +134,7 @@ impl Observed {
             lock_warning: None,
             zones: BTreeMap::new(),
             compared: None,
+            items: Readings::new(),
             binding_waits: Vec::new(),
             header_waits: Vec::new(),
             rejected_writes: BTreeMap::new(),

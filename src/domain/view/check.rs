@@ -342,6 +342,12 @@ pub fn step_action(plan: &Plan, step: &Step) -> String {
                 .map(|undo| format!("; a rollback undoes it with {}", crate::domain::decide::command_line(undo)));
             format!("run {}{}", crate::domain::decide::command_line(&exec.command), undo.unwrap_or_default())
         }
+        StepKind::HandOver(hand_over) => format!(
+            "hand over {}: stop in {}, wait until nothing of it runs, start in {}",
+            crate::domain::decide::hand_over_text(hand_over),
+            plan.strategy.from,
+            plan.strategy.to
+        ),
         StepKind::Approval(text) => {
             let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             let limit = step
@@ -364,6 +370,7 @@ fn short_action(plan: &Plan, step: &Step) -> String {
         },
         StepKind::Bake(time) => format!("pause {}", duration::format_exact(*time)),
         StepKind::Exec(_) => format!("command of step {}", step.number),
+        StepKind::HandOver(_) => format!("hand-over of step {}", step.number),
         StepKind::Approval(_) => "approval".to_owned(),
         StepKind::HeaderRoute(_) => format!("header route of step {}", step.number),
         StepKind::Unknown => crate::domain::decide::label(step),
@@ -390,6 +397,7 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
                 | StepKind::Approval(_)
                 | StepKind::Exec(_)
                 | StepKind::HeaderRoute(_)
+                | StepKind::HandOver(_)
                 | StepKind::Unknown => continue,
             };
             let groups = next.as_ref().map(|split| named_weights(selection, split)).map_err(ToString::to_string);

@@ -75,6 +75,7 @@ fn step_before(state: &State, step: &Step) -> Option<String> {
             Some(format!("the pause of step {number} ({left} left)"))
         }
         StepKind::Approval(_) => Some(format!("the approval of step {number}")),
+        StepKind::HandOver(_) => Some(format!("the hand-over of step {number}")),
         StepKind::Exec(_) => Some(format!("the command of step {number}")),
         StepKind::Bind | StepKind::Shares(_) | StepKind::HeaderRoute(_) | StepKind::Unknown => None,
     }

@@ -5,6 +5,7 @@ pub mod facts;
 mod first_contact;
 pub mod header_rules;
 mod init;
+pub mod items;
 pub mod read_balancer;
 mod read_pacer;
 mod retrying_clusters;

@@ -39,6 +39,7 @@ impl RunLoop<'_> {
         self.state.check(&event)?;
         let moves_on = match &event {
             Event::HookStarted { hook, .. } => !hook.at.is_rollback(),
+            Event::ItemIntended(_) => self.state.phase != Phase::RollingBack,
             Event::Intended { restore: false, .. }
             | Event::HeaderRules(HeaderRuleEvent::Planned { .. } | HeaderRuleEvent::Sent { .. })
             | Event::ProcessStarted { .. }
@@ -73,6 +74,8 @@ impl RunLoop<'_> {
             | Event::HookEnded { .. }
             | Event::HeaderRules(_)
             | Event::BindingRemoved { .. }
+            | Event::ItemOutcome(_)
+            | Event::ItemDrained(_)
             | Event::Waiting { .. }
             | Event::Health { .. }
             | Event::WeightsTagged { .. }

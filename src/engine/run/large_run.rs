@@ -174,6 +174,7 @@ async fn step_over_a_thousand_groups_reads_health_before_each_chunk() {
         },
         clusters: [].into(),
         compared: [].into(),
+        items: [].into(),
         metrics: Arc::new(NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         reads: ReadPacer::new(Arc::clone(&clock)),

@@ -28,6 +28,7 @@ mod header_rules;
 mod hints;
 mod hook_tasks;
 mod hooks;
+mod items;
 mod journaling;
 mod measure;
 mod metric_queries;
@@ -262,6 +263,8 @@ impl<'a> RunLoop<'a> {
                 Decision::Write(batch) => self.write(batch).await?,
                 Decision::StartHook(hook) => self.start_hook(hook).await?,
                 Decision::HeaderRules(task) => self.header_rules(task).await?,
+                Decision::ReadItems(places) => self.read_items(&places).await,
+                Decision::MoveItem(intent) => self.move_item(intent).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
                 Decision::Unbind(bindings) => self.unbind(bindings).await?,
                 Decision::Wait(waits) => {

@@ -33,6 +33,7 @@ async fn taken_over_baking_run_stops_and_ignores_requests() {
         balancer: LoadBalancerApi::new(FakeTags::default()),
         clusters: [].into(),
         compared: [].into(),
+        items: [].into(),
         metrics: Arc::new(NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),

@@ -39,6 +39,8 @@ pub(crate) struct Cluster {
     /// Whether a reconciliation of the controllers is scheduled.
     pub reconcile_scheduled: bool,
     pub index: ControllerIndex,
+    /// The next time of each CronJob that is scheduled.
+    pub cron_ticks: BTreeMap<NamespacedName, jiff::Timestamp>,
     /// Second octet of the IP addresses of pods, `10.NUMBER.x.y`.
     pub number: u8,
     pub addresses: u16,

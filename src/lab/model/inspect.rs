@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::World;
+use super::cluster::Cluster;
 use super::group::LabTargetState;
+use super::pod::Phase;
+use crate::lab::objects::{Kind, meta_text};
 
 /// The state of the model at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,5 +32,71 @@ impl World {
         });
         let tags = self.balancers.iter().map(|b| (b.arn.to_string(), b.tags.clone()));
         Snapshot { routes: routes.collect(), healthy: healthy.collect(), tags: tags.collect() }
+    }
+}
+
+/// A Job that a CronJob of the lab started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRun {
+    /// The cluster of the Job.
+    pub cluster: String,
+    /// The CronJob as `namespace/name`.
+    pub cron_job: String,
+    /// The time of the schedule.
+    pub scheduled: Timestamp,
+    /// When the Job started.
+    pub started: Timestamp,
+    /// When the Job ended; `None` while it runs.
+    pub ended: Option<Timestamp>,
+}
+
+impl World {
+    /// Returns the Jobs of the CronJobs in all clusters.
+    pub fn job_runs(&self) -> Vec<JobRun> {
+        let time = |value: &Value| value.as_str().and_then(|at| at.parse().ok());
+        let of = |cluster: &Cluster, job: &Value| {
+            let annotations = &job["metadata"]["annotations"];
+            let owner = job["metadata"]["ownerReferences"][0]["name"].as_str()?;
+            Some(JobRun {
+                cluster: cluster.name.to_string(),
+                cron_job: format!("{}/{owner}", meta_text(job, "namespace")),
+                scheduled: time(&annotations["batch.kubernetes.io/cronjob-scheduled-timestamp"])?,
+                started: time(&job["status"]["startTime"])?,
+                ended: time(&job["status"]["completionTime"]),
+            })
+        };
+        let all = self.clusters.iter().flat_map(|cluster| {
+            cluster.objects.list(Kind::Job, None).filter_map(move |job| of(cluster, &job)).collect::<Vec<_>>()
+        });
+        all.collect()
+    }
+
+    /// Returns the number of pods of a Deployment or StatefulSet whose processes run, by cluster.
+    pub fn running_pods(&self, namespace: &str, name: &str) -> BTreeMap<String, usize> {
+        let mut all = BTreeMap::new();
+        for pod in self.pods.iter().filter(|pod| pod.namespace == namespace && pod.deployment == name) {
+            if let Some(cluster) = pod.cluster.filter(|_| !matches!(pod.phase, Phase::Gone)) {
+                *all.entry(self.clusters[cluster].name.to_string()).or_default() += 1;
+            }
+        }
+        all
+    }
+
+    /// Returns an object of a cluster; `None` if it does not exist.
+    pub fn object(&self, cluster: &str, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
+        self.clusters.iter().find(|c| &*c.name == cluster)?.objects.get(kind, namespace, name)
+    }
+
+    /// Changes an object of a cluster, as someone else would.
+    pub fn change_object(
+        &mut self,
+        cluster: &str,
+        (kind, namespace, name): (Kind, &str, &str),
+        change: impl FnOnce(&mut Value),
+    ) {
+        let now = self.now;
+        let Some(place) = self.clusters.iter().position(|c| &*c.name == cluster) else { return };
+        self.clusters[place].objects.update(kind, namespace, name, now, change);
+        self.schedule_controllers(place);
     }
 }

@@ -42,7 +42,7 @@ pub(crate) use condition::Condition;
 pub(crate) use group::{Group, HealthCheckSettings, LAMBDA, LabTargetState, TCP};
 pub use haproxy::RuntimeAnswer;
 pub(crate) use haproxy::{Frontend, Process};
-pub use inspect::Snapshot;
+pub use inspect::{JobRun, Snapshot};
 pub use interface::*;
 pub(crate) use platform::{ADDONS, Platform, Subnet};
 pub(crate) use traffic::RESPONSE_TIME_BUCKETS;
@@ -209,6 +209,8 @@ impl World {
             LabEvent::PodObserved(pod) => self.observe_pod(pod),
             LabEvent::PodGone(pod) => self.remove_pod(pod),
             LabEvent::Reconcile(cluster) => self.reconcile(cluster),
+            LabEvent::CronJobDue(cluster, key) => self.sync_cron_job(cluster, &key),
+            LabEvent::JobEnded(cluster, key) => self.end_job(cluster, &key),
             LabEvent::Autoscale(cluster) => self.autoscale(cluster),
             LabEvent::Fault(fault) => self.begin_fault(fault),
             LabEvent::FaultEnds(fault) => self.end_fault(fault),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::cluster::NamespacedName;
 use super::interface::{PodId, ProbeResult};
 use super::routing::EffectiveAction;
 use crate::lab::wire::query::Query;
@@ -30,6 +31,10 @@ pub(crate) enum LabEvent {
     PodGone(PodId),
     /// The controllers of a cluster reconcile.
     Reconcile(usize),
+    /// The schedule of a CronJob is due.
+    CronJobDue(usize, NamespacedName),
+    /// A Job ends.
+    JobEnded(usize, NamespacedName),
     /// The autoscalers (HPAs) of a cluster evaluate.
     Autoscale(usize),
     /// A fault begins.

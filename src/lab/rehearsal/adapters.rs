@@ -14,6 +14,7 @@ use crate::adapter::aws::platform::EksPlatform;
 use crate::adapter::haproxy::RuntimeApi;
 use crate::adapter::kubernetes::{K8s, service};
 use crate::adapter::network::Network;
+use crate::engine::items::ItemPorts;
 use crate::lab::runtime_api::Instances;
 use crate::lab::shared_model::SharedModel;
 use crate::lab::{live, virtual_time};
@@ -25,6 +26,7 @@ pub struct Adapters {
     pub balancer: LoadBalancerApi,
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     pub compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
+    pub items: ItemPorts,
 }
 
 /// The clusters that the plan gives access to.
@@ -32,6 +34,7 @@ pub struct Adapters {
 struct Reached {
     clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
+    items: ItemPorts,
 }
 
 impl Reached {
@@ -39,6 +42,7 @@ impl Reached {
         let cluster = Arc::new(cluster);
         let platform = platform.map(|platform| Arc::new(platform) as _);
         let connections = ClusterConnections { objects: Ok(Arc::clone(&cluster) as _), platform };
+        self.items.insert(name.clone(), Arc::clone(&cluster) as _);
         self.clusters.insert(name.clone(), cluster);
         self.compared.insert(name.clone(), Arc::new(connections));
     }
@@ -46,7 +50,7 @@ impl Reached {
     fn with(self, plan: &Plan, model: &SharedModel, aws: impl FnOnce() -> Alb) -> Adapters {
         let runtime_api = RuntimeApi::over(Instances(model.clone()));
         let balancer = Balancers::over(plan, aws, runtime_api);
-        Adapters { balancer, clusters: self.clusters, compared: self.compared }
+        Adapters { balancer, clusters: self.clusters, compared: self.compared, items: self.items }
     }
 }
 

@@ -26,6 +26,7 @@ use super::{live, virtual_time};
 use crate::adapter::clock::LabClock;
 use crate::domain::decide;
 use crate::domain::run::event::{ClientMeasurement, Event, MeasuredTime, StepType};
+use crate::engine::items::ItemPorts;
 use crate::plan::model::{ClusterName, Plan, Shares, Step};
 use crate::port::{Clock, Cluster, ComparedCluster, Hooks, LoadBalancerApi, Metrics};
 
@@ -75,6 +76,8 @@ pub struct RehearsalLab {
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// These clusters for the compare gate.
     pub compared: BTreeMap<ClusterName, Arc<dyn ComparedCluster>>,
+    /// The items of hand-overs in these clusters.
+    pub items: ItemPorts,
     /// The metrics for gates.
     pub metrics: Arc<dyn Metrics>,
     /// Simulated commands and hooks; nothing is executed.
@@ -108,7 +111,7 @@ impl RehearsalLab {
             options.rate.or(world.load().requests_per_second).map_or(live_load::DEFAULT_RATE, |rate| rate * speed);
         let clock = LabClock::new(start, speed);
         let lab = live::LiveLab::start(world, clock).await?;
-        let Adapters { balancer, clusters, compared } = adapters::live(&plan, &lab, speed).await?;
+        let Adapters { balancer, clusters, compared, items } = adapters::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
         let clock: Arc<dyn Clock> = Arc::new(model.clock());
@@ -127,6 +130,7 @@ impl RehearsalLab {
             balancer,
             clusters,
             compared,
+            items,
             metrics,
             hooks,
             clock,
@@ -157,7 +161,7 @@ impl RehearsalLab {
             .map_or(Pace::for_duration(timing::BIND_DURATION), Pace::fixed);
         let clock = LabClock::new(start, 1.0);
         let lab = virtual_time::VirtualLab::start(world, clock.clone());
-        let Adapters { balancer, clusters, compared } = adapters::paused(&plan, &lab).await?;
+        let Adapters { balancer, clusters, compared, items } = adapters::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
         let model = lab.model().clone();
         let clients = model.call(|world, _| Clients::for_world(world, seed));
@@ -170,6 +174,7 @@ impl RehearsalLab {
             balancer,
             clusters,
             compared,
+            items,
             metrics,
             hooks,
             clock: Arc::new(clock),

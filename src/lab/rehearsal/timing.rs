@@ -18,6 +18,8 @@ pub const APPROVAL_DELAY: Duration = Duration::from_mins(1);
 /// Approximate time for attaching, binding and the first health checks, in the lab's time.
 pub const BIND_DURATION: Duration = Duration::from_secs(150);
 
+/// Approximate duration of a hand-over, in the lab's time.
+const HAND_OVER_DURATION: Duration = Duration::from_mins(2);
 /// Approximate time for the writes of a step, in the lab's time.
 const WRITE_DURATION: Duration = Duration::from_secs(15);
 
@@ -29,6 +31,7 @@ pub fn length(plan: &Plan) -> Duration {
         StepKind::Bake(time) => *time,
         StepKind::Approval(_) => APPROVAL_DELAY,
         StepKind::HeaderRoute(_) => plan.strategy.settle + WRITE_DURATION,
+        StepKind::HandOver(_) => HAND_OVER_DURATION,
         StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     };
     plan.runs().iter().flat_map(|run| &run.strategy.steps).map(|s| step(&s.kind)).sum()
@@ -78,6 +81,7 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         StepKind::Bake(time) => Some(*time),
         StepKind::Approval(_) => Some(APPROVAL_DELAY),
         StepKind::HeaderRoute(_) => Some(plan.strategy.settle + WRITE_DURATION),
+        StepKind::HandOver(_) => Some(HAND_OVER_DURATION),
         StepKind::Exec(_) | StepKind::Unknown => Some(Duration::ZERO),
     });
     let long = waits.sum::<Duration>().max(plan.strategy.longest_settle);

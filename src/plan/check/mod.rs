@@ -4,6 +4,7 @@
 mod arn;
 mod compare;
 mod gates;
+mod hand_over;
 mod haproxy;
 mod header_route;
 mod hooks;

@@ -1,6 +1,8 @@
 //! Checks the strategy (`from`, `to`, gates and steps), and converts it to the model.
 
-use super::{Diagnostic, Placed, PlanContext, UniqueValues, compare, header_route, hooks, hours, is_shares, note};
+use super::{
+    Diagnostic, Placed, PlanContext, UniqueValues, compare, hand_over, header_route, hooks, hours, is_shares, note,
+};
 use crate::base::duration;
 use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
@@ -224,6 +226,7 @@ fn steps(
         let kinds: Vec<_> = checked.iter().map(|step| step.kind.clone()).collect();
         header_route::check(&steps.value.iter().collect::<Vec<_>>(), &kinds, workloads, out);
     }
+    hand_over::check_once(&steps.value, out);
     // If a step or `from` or `to` could not be decoded, it is unknown whether a step moves a share.
     if out.len() == before && direction.is_some() && steps.complete && !checked.iter().any(|s| is_shares(&s.kind)) {
         note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
@@ -238,7 +241,7 @@ fn kind(
     live: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<StepKind> {
-    let Step { name: _, bind, set_weight, set_shares, pause, exec, set_header_route, gates: _ } = step;
+    let Step { name: _, bind, set_weight, set_shares, pause, exec, set_header_route, hand_over, gates: _ } = step;
     if let Some(weight) = set_weight {
         let direction = direction?;
         if direction.valid {
@@ -257,6 +260,9 @@ fn kind(
     }
     if let Some(route) = set_header_route {
         return header_route::kind(route, out);
+    }
+    if let Some(step) = hand_over {
+        return hand_over::step(step, out).map(StepKind::HandOver);
     }
     bind.as_ref().map(|_| StepKind::Bind)
 }

@@ -2,6 +2,7 @@
 //! cluster. Do not add parsing or checks.
 
 mod header_route;
+mod hand_over;
 pub mod hook;
 pub mod metric;
 pub mod notify;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use header_route::HeaderMatch;
+pub use hand_over::{HandOver, ItemKind, ItemRef, ItemSelector};
 pub use route::{BalancerKind, ListenerRef, RouteEntry, RuleRef, Selector};
 pub use wave::{Wave, WaveScope};
 
@@ -345,6 +347,8 @@ pub enum StepKind {
     Exec(hook::ExecCommand),
     /// Send the requests with these headers to the new cluster; without headers, end this.
     HeaderRoute(Vec<HeaderMatch>),
+    /// Hand over CronJobs and workers. The guard is on.
+    HandOver(HandOver),
     /// A step that this build does not know, because the plan is newer than the build. The run is never raised.
     Unknown,
     /// Wait for an approval. The guard is on. The text says what to approve.

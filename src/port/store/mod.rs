@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::{LockError, StoreError};
 pub use self::summary::{RunSummary, emergency_command};
+use crate::domain::hand_over::ItemId;
 use crate::domain::run::event::{Event, Ramp, Record, RequestKind, ResumeMode};
 use crate::domain::traffic::RouteId;
 
@@ -130,6 +131,13 @@ pub enum Request {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         break_stickiness: Option<bool>,
     },
+    /// Take back an item of a hand-over although the new cluster does not confirm that nothing of it runs there.
+    AssumeStopped {
+        /// The person or role that sends the request.
+        by: String,
+        /// The item.
+        item: ItemId,
+    },
     /// Detach the old target groups from the routes of a finished run.
     Detach {
         /// The person or role that sends the request.
@@ -161,6 +169,7 @@ impl Request {
             Self::Promote { .. } => RequestKind::Promote,
             Self::Abort { .. } => RequestKind::Abort,
             Self::Rollback { .. } | Self::Ramp { .. } => RequestKind::Rollback,
+            Self::AssumeStopped { .. } => RequestKind::AssumeStopped,
             Self::Detach { .. } => RequestKind::Finalize,
         }
     }

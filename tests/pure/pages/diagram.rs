@@ -21,9 +21,9 @@ fn started_state(phase: Phase) -> State {
 
 fn phase(name: &str) -> Option<Phase> {
     use Phase::{
-        AwaitingApproval, Baking, Finished, Ready, Retiring, RollingBack, RoutingHeaders, RunningCommand, Shifting,
+        AwaitingApproval, Baking, Finished, HandingOver, Ready, Retiring, RollingBack, RoutingHeaders, RunningCommand, Shifting,
     };
-    [Ready, Shifting, Baking, AwaitingApproval, RunningCommand, RoutingHeaders, RollingBack, Retiring, Finished]
+    [Ready, Shifting, Baking, AwaitingApproval, RunningCommand, RoutingHeaders, HandingOver, RollingBack, Retiring, Finished]
         .into_iter()
         .find(|p| format!("{p:?}") == name)
 }
@@ -35,6 +35,8 @@ fn event(name: &str, remark: &str) -> Event {
         "exec"
     } else if remark.contains("setHeaderRoute") {
         "headerRoute"
+    } else if remark.contains("handOver") {
+        "handOver"
     } else if remark.contains("person") {
         "approval"
     } else {

@@ -17,7 +17,7 @@ const DOMAIN: [&[&str]; 9] = [
     &["preflight"],
     &["decide"],
     &["run"],
-    &["health", "metric"],
+    &["hand_over", "health", "metric"],
     &["kubernetes"],
     &["elb", "haproxy"],
     &["traffic"],

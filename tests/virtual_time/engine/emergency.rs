@@ -96,6 +96,7 @@ pub async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Start
         balancer,
         clusters: BTreeMap::new(),
         compared: BTreeMap::new(),
+        items: BTreeMap::new(),
         metrics,
         hooks: Arc::clone(&test_run.lab.hooks),
         clock: Arc::clone(&test_run.lab.clock),

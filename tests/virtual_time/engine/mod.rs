@@ -10,6 +10,7 @@ mod evacuation;
 mod finalize;
 mod gates;
 mod header_route;
+mod hand_over;
 mod hooks;
 mod hurry;
 mod instances;

@@ -70,6 +70,7 @@ async fn read(plan: &Plan, max_read_time: Option<Duration>) -> Outcome {
         balancer: lab.balancer.clone(),
         clusters: lab.clusters.clone(),
         compared: lab.compared.clone(),
+        items: lab.items.clone(),
         metrics: Arc::new(NoMetrics),
         hooks: Arc::new(NoHooks),
         clock: Arc::clone(&lab.clock),

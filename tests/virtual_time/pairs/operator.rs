@@ -211,6 +211,7 @@ impl Pair {
             balancer,
             clusters,
             compared: BTreeMap::new(),
+            items: BTreeMap::new(),
             metrics: Arc::new(NoMetrics),
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
             reads: ReadPacer::new(Arc::clone(&clock)),

@@ -245,6 +245,7 @@ impl Simulation {
             balancer,
             clusters,
             compared: BTreeMap::new(),
+            items: BTreeMap::new(),
             metrics,
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
             clock: Arc::new(self.clock.clone()),

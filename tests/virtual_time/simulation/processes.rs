@@ -187,6 +187,7 @@ impl Simulation {
             balancer,
             clusters,
             compared: BTreeMap::new(),
+            items: BTreeMap::new(),
             metrics: Arc::new(NoMetrics),
             hooks: Arc::new(SimulatedHooks(self.wire.clone())),
             reads: ReadPacer::new(Arc::<AdjustableClock>::clone(&clock) as _),

@@ -237,6 +237,7 @@ impl WaveMigration {
             balancer: LoadBalancerApi::new(LoadBalancerTransport { process: Arc::clone(process), inner }),
             clusters,
             compared: BTreeMap::new(),
+            items: BTreeMap::new(),
             metrics: Arc::new(NoMetrics),
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
             clock: Arc::new(self.clock.clone()),

@@ -76,6 +76,7 @@ pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
         balancer: stage.balancer.clone(),
         clusters: stage.clusters.clone(),
         compared: stage.compared.clone(),
+        items: stage.items.clone(),
         metrics,
         hooks: Arc::clone(&stage.hooks),
         clock: Arc::clone(&stage.clock),

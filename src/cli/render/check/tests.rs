@@ -25,6 +25,7 @@ fn report() -> CheckReport {
         clusters: BTreeMap::new(),
         quotas: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
+        items: Default::default(),
         machine: MachineFacts::default(),
         reading_ended: None,
     };
@@ -125,6 +126,7 @@ fn rich() -> CheckReport {
         clusters: BTreeMap::new(),
         quotas: BTreeMap::new(),
         gate_answers: [(plan.strategy.metrics[0].name.clone(), seen)].into(),
+        items: Default::default(),
         machine: MachineFacts { unusable_commands: vec![unusable], notifications: [(0, problem)].into() },
         reading_ended: None,
     };

@@ -7,6 +7,7 @@ mod drift;
 mod ending;
 mod freeze;
 mod header_rules;
+mod items;
 mod line;
 
 use std::collections::BTreeMap;
@@ -240,6 +241,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::BindingRemoved { cluster, binding, why, .. } => {
             EventText::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: not deleted, {why}"))
         }
+        Event::ItemIntended(intent) => items::intended(intent),
+        Event::ItemOutcome(outcome) => items::outcome(outcome),
+        Event::ItemDrained(drained) => items::drained(drained),
         Event::Waiting { waits } if waits.is_empty() => return None,
         Event::Waiting { waits } => {
             EventText::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; "))

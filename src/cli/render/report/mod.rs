@@ -367,6 +367,9 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::VerdictChanged { .. }
         | Event::HookStarted { .. }
         | Event::HeaderRules(_)
+        | Event::ItemIntended(_)
+        | Event::ItemOutcome(_)
+        | Event::ItemDrained(_)
         | Event::Waiting { .. }
         | Event::Health { .. }
         | Event::WeightsTagged { .. }

@@ -223,6 +223,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         | Phase::Shifting
         | Phase::RunningCommand
         | Phase::RoutingHeaders
+        | Phase::HandingOver
         | Phase::RollingBack
         | Phase::Retiring
         | Phase::Finished => Vec::new(),

@@ -172,8 +172,8 @@ async fn rehearse(
     let hooks: Arc<dyn Hooks> =
         if args.exec { Arc::new(HookRunner::in_folder(Folder::of(plan))) } else { Arc::clone(&lab.hooks) };
     let reads = ReadPacer::new(Arc::clone(&clock));
-    let compared = lab.compared.clone();
-    let ports = Ports { balancer, clusters, compared, metrics, hooks, clock, reads, store };
+    let (compared, items) = (lab.compared.clone(), lab.items.clone());
+    let ports = Ports { balancer, clusters, compared, items, metrics, hooks, clock, reads, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
         term::print_error(&check::text(&prepared.report, false, &term::style_err(global.color)));

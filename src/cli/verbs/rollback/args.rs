@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use crate::app::exit::Exit;
 use crate::cli::args::help_text;
 use crate::cli::args::value::{self, RampStages};
+use crate::domain::hand_over::ItemId;
 use crate::domain::run::event::Ramp;
 
 /// Default time between two stages of a rollback.
@@ -76,6 +77,10 @@ pub struct Rollback {
     /// Roll back without healthy targets, or against a run's tags
     #[arg(long)]
     pub force: bool,
+    // Hidden, because the help must fit on a screen; the message that names the item has the command.
+    /// Start this item of a hand-over in the old cluster without a proof that it is stopped in the new one
+    #[arg(long, hide = true, value_name = "ITEM", requires = "target")]
+    pub assume_stopped: Vec<ItemId>,
     /// Take over the run; the process that drives it stops
     #[arg(long)]
     pub take_over: bool,

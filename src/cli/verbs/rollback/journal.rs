@@ -38,6 +38,12 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     if state.finished.is_some() && state.started.is_evacuation() {
         return Box::pin(evacuation::give_back(global, args, store, &found, &state)).await;
     }
+    if let Some(unknown) = args.assume_stopped.iter().find(|item| state.items.get(item).is_none()) {
+        let items: Vec<_> = state.items.iter().map(|(item, _)| item.to_string()).collect();
+        let known = if items.is_empty() { "no item".to_owned() } else { items.join(", ") };
+        let message = format!("the run {} has not handed over {unknown}; it has handed over {known}", found.run.id);
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let holder = store.lock_owner(&found.run.id).await.filter(|_| !args.take_over);
     // With `--yes` there is no question, so the preview need not be read first.
     let live = if args.yes { LivePreview::default() } else { LivePreview::read(&*store, &found, &state).await };
@@ -52,6 +58,10 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     drop(preview);
     let (by, _) = owner::owner();
     let (force, break_stickiness) = (args.force, args.break_stickiness());
+    for item in &args.assume_stopped {
+        let assumed = Request::AssumeStopped { by: by.clone(), item: item.clone() };
+        store.put_request(&found.run.id, &assumed).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    }
     let request = match args.ramp() {
         Some(ramp) => Request::Ramp { by, force, break_stickiness, ramp },
         None => Request::Rollback { by, force, break_stickiness },

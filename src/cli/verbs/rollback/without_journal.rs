@@ -325,6 +325,7 @@ async fn start_rollback(
         balancer,
         clusters: BTreeMap::new(),
         compared: BTreeMap::new(),
+        items: BTreeMap::new(),
         metrics: Arc::new(crate::adapter::metric::NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),

@@ -57,6 +57,7 @@ impl Sim {
             StepKind::Bake(_) => StepType::Bake,
             StepKind::Approval(_) => StepType::Approval,
             StepKind::HeaderRoute(_) => StepType::HeaderRoute,
+            StepKind::HandOver(_) => StepType::HandOver,
             StepKind::Exec(_) | StepKind::Unknown => StepType::Exec,
         };
         sim.apply(Event::StepStarted { step, kind, label: String::new() });

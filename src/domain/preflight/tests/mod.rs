@@ -115,6 +115,7 @@ fn facts(plan: &Plan) -> Facts {
         clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
         quotas: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
+        items: Default::default(),
         machine: MachineFacts::default(),
         reading_ended: None,
     }

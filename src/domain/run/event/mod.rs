@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison::Comparison;
 use super::header_rule::HeaderRuleEvent;
 use super::hook::{HookId, HookResult};
+use crate::domain::hand_over::{ItemDrained, ItemIntent, ItemOutcome};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
@@ -365,6 +366,12 @@ pub enum Event {
         #[serde(skip_serializing_if = "String::is_empty", default)]
         why: String,
     },
+    /// An item of a `handOver` step is about to be stopped or started.
+    ItemIntended(ItemIntent),
+    /// A write of an item has a result.
+    ItemOutcome(ItemOutcome),
+    /// Nothing of a stopped item runs any more.
+    ItemDrained(ItemDrained),
     /// The run waits. Recorded when the reasons change.
     Waiting {
         /// The reasons to wait.
@@ -479,6 +486,9 @@ impl Event {
             | Self::HookEnded { .. }
             | Self::HeaderRules(_)
             | Self::BindingRemoved { .. }
+            | Self::ItemIntended(_)
+            | Self::ItemOutcome(_)
+            | Self::ItemDrained(_)
             | Self::Waiting { .. }
             | Self::Health { .. }
             | Self::WeightsTagged { .. }

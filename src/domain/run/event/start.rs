@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::hand_over::ItemStart;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::header_rule::LiveHeaderRule;
 use crate::domain::traffic::{ClusterName, ExternalOwner, Limits, RouteContent, RouteId, Shares, Split};
@@ -66,6 +67,9 @@ pub struct Started {
     pub clusters: BTreeMap<ClusterName, String>,
     /// The bindings that `bind` creates or verifies.
     pub bindings: Vec<BindingStart>,
+    /// The items that the `handOver` steps move, in the order of the plan.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub items: Vec<ItemStart>,
 }
 
 impl Started {

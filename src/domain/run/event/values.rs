@@ -25,6 +25,8 @@ pub enum StepType {
     Exec,
     /// Make or remove header rules.
     HeaderRoute,
+    /// Hand over CronJobs and workers.
+    HandOver,
 }
 
 /// The result for one binding of a `bind` step.
@@ -88,6 +90,8 @@ pub enum RequestKind {
     Abort,
     /// Roll back, at once or in stages.
     Rollback,
+    /// Take back an item of a hand-over without a confirmation that it is stopped.
+    AssumeStopped,
     /// Detach the old cluster's groups from the routes.
     Finalize,
 }
@@ -328,6 +332,8 @@ pub enum WaitReason {
     Journal,
     /// The step may not start now, because of `notBefore`, a window or a blackout.
     Window,
+    /// An item of a hand-over still runs, or cannot be read or written.
+    HandOver,
     /// A newer version recorded something that this build does not know.
     Newer,
 }

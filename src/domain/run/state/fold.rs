@@ -11,6 +11,7 @@ use super::model::{
     BakeProgress, Drift, Frozen, HookProgress, HoursOverride, OpenWrites, Paused, Phase, RampProgress, Retirement,
     Rollback, Route, State,
 };
+use crate::domain::hand_over::Items;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::comparison::Comparison;
 use crate::domain::run::event::{
@@ -83,6 +84,7 @@ impl State {
             comparison: None,
             raises_compared_since: record.time,
             handled_bindings: BTreeSet::new(),
+            items: Items::default(),
             hooks: BTreeMap::new(),
             started_commands: BTreeSet::new(),
             header_rules: HeaderRules::found(&started.header_rules, record.time),
@@ -185,6 +187,9 @@ impl State {
                     .iter_mut()
                     .for_each(|d| drop(d.handled.insert((cluster.clone(), binding.clone()), reason.clone())));
             }
+            Event::ItemIntended(intent) => self.items.intend(intent, time),
+            Event::ItemOutcome(outcome) => self.items.finish(outcome, time),
+            Event::ItemDrained(drained) => self.items.drain(drained, time),
             Event::Finished { outcome, .. } => {
                 self.phase = Phase::Finished;
                 self.finished = Some(*outcome);
@@ -291,6 +296,7 @@ impl State {
             StepType::Approval => Phase::AwaitingApproval,
             StepType::Exec => Phase::RunningCommand,
             StepType::HeaderRoute => Phase::RoutingHeaders,
+            StepType::HandOver => Phase::HandingOver,
         };
     }
 
@@ -402,6 +408,7 @@ impl State {
     }
 
     fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
+        self.items.retry(time);
         // Failed hooks run again, and refused header rules are planned again.
         self.header_rules.try_again();
         self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Failed(_)));

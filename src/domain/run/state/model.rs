@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::group_facts::GroupFacts;
 use crate::base::time::later;
+use crate::domain::hand_over::Items;
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::comparison::Comparison;
@@ -40,6 +41,8 @@ pub enum Phase {
     RunningCommand,
     /// The run makes or removes the rules of a `setHeaderRoute` step.
     RoutingHeaders,
+    /// The run is in a `handOver` step.
+    HandingOver,
     /// The run is in a rollback.
     RollingBack,
     /// The run is in `finalize --detach`: the old groups are being detached.
@@ -117,6 +120,8 @@ pub struct State {
     pub raises_compared_since: Timestamp,
     /// The bindings that were created or verified, as (cluster, namespace/name).
     pub handled_bindings: BTreeSet<(String, String)>,
+    /// What the run has done with the items of its `handOver` steps.
+    pub items: Items,
     /// The progress of the commands and hooks that have started. When a new process starts, no hook is running.
     pub hooks: BTreeMap<HookId, HookProgress>,
     /// The numbers of the `exec` steps whose commands have started and have not been undone.

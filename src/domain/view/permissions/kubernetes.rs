@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::{ClusterGrants, Grant, Purpose};
 use crate::domain::compare::POD_OWNERS;
 use crate::domain::compare::facts::{KINDS, Scope};
-use crate::plan::model::{BindingMode, Cluster, ClusterAccess, Plan, ServiceRef, StateLocation, StepKind, Workload};
+use crate::plan::model::{
+    BindingMode, Cluster, ClusterAccess, ItemKind, ItemSelector, Plan, ServiceRef, StateLocation, StepKind, Workload,
+};
 
 /// The API group of TargetGroupBindings. EKS Auto Mode serves them in another group.
 const BINDINGS: &str = "elbv2.k8s.aws";
@@ -48,11 +50,58 @@ fn of_cluster(plan: &Plan, purposes: &BTreeSet<Purpose>, cluster: &Cluster) -> B
         }
         grants.extend(binding_writes(plan, purposes, cluster, &services));
     }
+    if [&plan.strategy.from, &plan.strategy.to].contains(&&cluster.name) {
+        grants.extend(items(plan, purposes));
+    }
     if purposes.contains(&Purpose::Compare) && [&plan.strategy.from, &plan.strategy.to].contains(&&cluster.name) {
         grants.extend(compared(&services));
     }
     if purposes.contains(&Purpose::CompareDryRun) && cluster.name == plan.strategy.to {
         grants.extend(dry_runs(plan));
+    }
+    grants
+}
+
+/// Returns the permissions for the items of hand-overs: to read them and what of them runs, and to stop and start them.
+fn items(plan: &Plan, purposes: &BTreeSet<Purpose>) -> BTreeSet<Grant> {
+    let moves = [Purpose::Run, Purpose::Rollback].iter().any(|purpose| purposes.contains(purpose));
+    let mut grants = BTreeSet::new();
+    if !moves && !purposes.contains(&Purpose::Check) {
+        return grants;
+    }
+    let identity = grant(None, "", "namespaces", "get");
+    for step in &plan.strategy.steps {
+        let StepKind::HandOver(hand_over) = &step.kind else { continue };
+        grants.insert(Grant { name: Some("kube-system".to_owned()), ..identity.clone() });
+        for item in &hand_over.items {
+            let namespace = Some(item.namespace.as_str());
+            let (group, resource, runs) = match item.kind {
+                ItemKind::CronJob => ("batch", "cronjobs", ("batch", "jobs")),
+                ItemKind::Deployment => ("apps", "deployments", ("", "pods")),
+                ItemKind::StatefulSet => ("apps", "statefulsets", ("", "pods")),
+                ItemKind::ScaledObject => ("keda.sh", "scaledobjects", ("", "pods")),
+                ItemKind::ScaledJob => ("keda.sh", "scaledjobs", ("batch", "jobs")),
+            };
+            grants.insert(grant(namespace, group, resource, "get"));
+            grants.insert(grant(namespace, runs.0, runs.1, "list"));
+            if matches!(item.select, ItemSelector::Labels(_)) {
+                grants.insert(grant(namespace, group, resource, "list"));
+            }
+            if item.kind == ItemKind::ScaledObject {
+                grants.insert(grant(namespace, "apps", "deployments", "get"));
+                grants.insert(grant(namespace, "apps", "statefulsets", "get"));
+            }
+            if hand_over.verify {
+                continue;
+            }
+            if moves {
+                grants.insert(grant(namespace, group, resource, "patch"));
+            }
+            // A check asks for it with a dry-run.
+            if item.kind == ItemKind::CronJob {
+                grants.insert(grant(namespace, group, "cronjobs/status", "patch"));
+            }
+        }
     }
     grants
 }

@@ -7,7 +7,7 @@ use jiff::{Timestamp, Zoned};
 use super::input::{RunbookInput, and, put, row};
 use crate::base::duration::format_exact;
 use crate::base::time::later;
-use crate::domain::decide::command_line;
+use crate::domain::decide::{command_line, hand_over_text};
 use crate::domain::view::hours::in_words;
 use crate::plan::model::{BindingMode, Plan, Shares, Step, StepKind};
 use crate::plan::schedule;
@@ -65,7 +65,7 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
 
 /// Whether nobody knows how long a step takes.
 fn is_open(step: &Step) -> bool {
-    matches!(step.kind, StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown)
+    matches!(step.kind, StepKind::Approval(_) | StepKind::Exec(_) | StepKind::HandOver(_) | StepKind::Unknown)
 }
 
 /// Formats shares, such as `a 95 %, b 5 %`.
@@ -94,6 +94,10 @@ fn what(plan: &Plan, step: &Step) -> String {
             let headers: Vec<_> = headers.iter().map(|h| format!("`{}: {}`", h.name, h.value)).collect();
             format!("make rules that send requests with {} to {to}. No share moves", headers.join(" and "))
         }
+        StepKind::HandOver(step) => {
+            let who = if step.verify { "wait until the owner has stopped and started" } else { "**stop, then start**" };
+            format!("{who} {}: out of {}, into {to}. No traffic moves", hand_over_text(step), plan.strategy.from)
+        }
         StepKind::Unknown => "a step that this version does not know".to_owned(),
     }
 }
@@ -115,6 +119,11 @@ fn goes_on(input: &RunbookInput<'_>, step: &Step) -> String {
                 .map(|limit| format!("; not within {}: {}", format_exact(limit.after), limit.then.word()));
             format!("someone types `{}`{}", input.command("approve"), limit.unwrap_or_default())
         }
+        StepKind::HandOver(step) => format!(
+            "nothing of it runs in {} (at most {}), and it is started in {to}",
+            strategy.from,
+            format_exact(step.drain)
+        ),
         StepKind::Exec(exec) => format!("it exits with 0 (at most {} a try)", format_exact(exec.timeout)),
         StepKind::HeaderRoute(headers) => {
             let gates = if headers.is_empty() { "" } else { "before: the raise gates pass; after: " };

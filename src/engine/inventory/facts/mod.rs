@@ -13,7 +13,7 @@ use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{ExistingNames, LiveResources, SelectedGroup, Selection, select_at};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
-use crate::domain::preflight::facts::{Caller, ClusterFacts, DryRunError, Facts, MachineFacts};
+use crate::domain::preflight::facts::{Caller, ClusterFacts, DryRunError, Facts, ItemFacts, MachineFacts};
 use crate::domain::preflight::needed_quotas;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::metric::{GateScope, MetricGate, MetricSource};
@@ -115,6 +115,7 @@ async fn read_aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory
         quotas,
         clusters: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
+        items: ItemFacts::default(),
         machine: MachineFacts::default(),
         reading_ended: None,
     }

@@ -55,6 +55,7 @@ impl World {
                 objects,
                 reconciled_revision: 0,
                 reconcile_scheduled: false,
+                cron_ticks: BTreeMap::new(),
                 index: crate::lab::model::controller::ControllerIndex::default(),
                 number,
                 addresses: 0,
@@ -85,6 +86,7 @@ impl World {
                 }
             }
             self.build_platform(cluster, &settings.plan.strategy.from);
+            self.build_items(cluster, settings.plan);
             self.warm_deployments(cluster);
             for entry in entries {
                 let workload_settings = settings.workload(&name, &entry.workload.name);

@@ -3,6 +3,7 @@
 mod fault_names;
 mod groups;
 mod haproxy;
+mod items;
 mod kubernetes;
 mod listeners;
 mod managed;

@@ -12,6 +12,7 @@ use crate::lab::objects::{Kind, meta_text};
 
 /// The desired state of a Deployment.
 struct DeploymentSpec {
+    kind: Kind,
     namespace: String,
     name: String,
     replicas: usize,
@@ -25,9 +26,11 @@ struct DeploymentSpec {
 impl World {
     pub(super) fn reconcile_deployments(&mut self, cluster: usize, deployments: &BTreeSet<NamespacedName>) {
         for (namespace, name) in deployments {
-            let deployment = self.clusters[cluster].objects.get(Kind::Deployment, namespace, name);
-            if let Some(deployment) = deployment.filter(runs_pods) {
-                self.reconcile_deployment(cluster, &DeploymentSpec::read(&deployment), false);
+            for kind in [Kind::Deployment, Kind::StatefulSet] {
+                let deployment = self.clusters[cluster].objects.get(kind, namespace, name);
+                if let Some(deployment) = deployment.filter(runs_pods) {
+                    self.reconcile_deployment(cluster, &DeploymentSpec::read(kind, &deployment), false);
+                }
             }
         }
     }
@@ -35,8 +38,9 @@ impl World {
     /// Creates the initial pods of every Deployment, which already serve.
     pub(in crate::lab::model) fn warm_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<DeploymentSpec> =
-            objects.list(Kind::Deployment, None).filter(runs_pods).map(|d| DeploymentSpec::read(&d)).collect();
+        let of =
+            |kind| objects.list(kind, None).filter(runs_pods).map(move |object| DeploymentSpec::read(kind, &object));
+        let wanted: Vec<DeploymentSpec> = of(Kind::Deployment).chain(of(Kind::StatefulSet)).collect();
         for deployment in &wanted {
             self.reconcile_deployment(cluster, deployment, true);
         }
@@ -124,7 +128,7 @@ impl World {
         let now = self.now;
         self.clusters[cluster]
             .objects
-            .update(Kind::Deployment, &wanted.namespace, &wanted.name, now, |o| o["status"] = status);
+            .update(wanted.kind, &wanted.namespace, &wanted.name, now, |o| o["status"] = status);
     }
 }
 
@@ -134,9 +138,10 @@ fn runs_pods(deployment: &Value) -> bool {
 }
 
 impl DeploymentSpec {
-    fn read(object: &Value) -> Self {
+    fn read(kind: Kind, object: &Value) -> Self {
         let template = object["spec"]["template"].clone();
         Self {
+            kind,
             namespace: meta_text(object, "namespace").to_owned(),
             name: meta_text(object, "name").to_owned(),
             replicas: object["spec"]["replicas"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1).min(1000),

@@ -4,6 +4,7 @@
 //! The controllers act shortly after a change, on the objects that the change concerns ([`index`]).
 
 mod binding;
+mod cron_job;
 mod deployment;
 mod hpa;
 mod index;
@@ -16,6 +17,7 @@ use super::cluster::NamespacedName;
 use super::pod::Phase;
 use crate::lab::objects::{Kind, ObjectKey};
 pub(super) use binding::AUTO_MODE_TAG;
+pub(super) use cron_job::JOB_DURATION;
 pub(super) use index::ControllerIndex;
 
 impl World {
@@ -26,8 +28,10 @@ impl World {
         cluster_state.index.note_changes(&cluster_state.objects, &changed);
         self.end_deleted_pods(cluster);
         // The next reconciliation examines the objects that the controllers change here.
+        self.reconcile_cron_jobs(cluster, &keys(&changed, Kind::CronJob).collect());
         let pods = std::mem::take(&mut self.clusters[cluster].index.touched);
-        let deployments = keys(&changed, Kind::Deployment).chain(pods.iter().map(|pod| self.owner(*pod))).collect();
+        let workers = keys(&changed, Kind::Deployment).chain(keys(&changed, Kind::StatefulSet));
+        let deployments = workers.chain(pods.iter().map(|pod| self.owner(*pod))).collect();
         self.reconcile_deployments(cluster, &deployments);
         let pods: BTreeSet<_> = pods.union(&self.clusters[cluster].index.touched).copied().collect();
         let selected = pods.iter().flat_map(|pod| self.clusters[cluster].index.services_of(&self.pods[pod.0 as usize]));

@@ -1,6 +1,7 @@
 //! Decides which events are legal in which state.
 
 use super::model::{Phase, State};
+use crate::domain::hand_over::ItemDrained;
 use crate::domain::run::event::{Event, RunOutcome};
 use crate::domain::run::header_rule::HeaderRuleEvent;
 
@@ -59,10 +60,10 @@ impl State {
 /// not stopped. A finished run can only be rolled back or retired. A retired run cannot be rolled back.
 fn is_legal(stand: StateSummary, event: &Event) -> bool {
     use Phase::{
-        AwaitingApproval, Baking, Finished, Ready, Retiring, RollingBack, RoutingHeaders, RunningCommand, Shifting,
+        AwaitingApproval, Baking, Finished, HandingOver, Ready, Retiring, RollingBack, RoutingHeaders, RunningCommand, Shifting,
     };
     let StateSummary { phase, raises_stopped: held, reassert, retired: detached } = stand;
-    let stepping = matches!(phase, Ready | Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders);
+    let stepping = matches!(phase, Ready | Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders | HandingOver);
     match event {
         Event::Started(_) | Event::ClientsMeasured(_) | Event::Notified { .. } => false,
         Event::ProcessStarted { .. } | Event::Notice { .. } | Event::Stopped { .. } | Event::Unknown { .. } => true,
@@ -80,8 +81,11 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
             phase == Retiring || (stepping && (reassert || (phase == Shifting && !held)))
         }
         Event::StepDone { .. } => {
-            matches!(phase, Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders) && !held
+            matches!(phase, Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders | HandingOver) && !held
         }
+        Event::ItemIntended(_) => phase == RollingBack || (phase == HandingOver && !held),
+        Event::ItemDrained(ItemDrained { assumed_by: Some(_), .. }) => phase == RollingBack,
+        Event::ItemOutcome(_) | Event::ItemDrained(_) => matches!(phase, RollingBack | HandingOver),
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } | Event::TimedOut { .. } => phase == AwaitingApproval,
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | AwaitingApproval)),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::domain::fixture;
+use crate::domain::hand_over::{ItemId, ItemIntent, ItemOutcome, ItemResult};
 use crate::domain::run::event::{
     BindResult, ClientMeasurement, FreezeReason, GateKind, MeasuredTime, OnTimeout, Ramp, Record, ResumeMode,
     RunOutcome, StepType, StopReason, Trigger, WriteResult,
@@ -13,13 +14,14 @@ use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::run::state::{Frozen, Retirement};
 
 /// Every phase, with and without detached old groups where both are possible.
-const PHASES: [(Phase, bool); 10] = [
+const PHASES: [(Phase, bool); 11] = [
     (Phase::Ready, false),
     (Phase::Shifting, false),
     (Phase::Baking, false),
     (Phase::AwaitingApproval, false),
     (Phase::RunningCommand, false),
     (Phase::RoutingHeaders, false),
+    (Phase::HandingOver, false),
     (Phase::RollingBack, false),
     (Phase::Finished, false),
     (Phase::Retiring, true),
@@ -79,7 +81,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::ClientsMeasured(measured), "", always),
         (Event::Notified { to: by(), about: by(), text: by() }, "", always),
-        (Event::ProcessStarted { owner: by(), pid: 1, tool: String::new(), continuous: false }, "rmbawhBfd", always),
+        (Event::ProcessStarted { owner: by(), pid: 1, tool: String::new(), continuous: false }, "rmbawhoBfd", always),
         (
             Event::RollbackStarted {
                 cause: String::new(),
@@ -90,7 +92,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
                 break_stickiness: false,
                 request: None,
             },
-            "rmbawhBf",
+            "rmbawhoBf",
             back,
         ),
         (
@@ -102,51 +104,55 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
                 break_stickiness: false,
                 request: None,
             },
-            "rmbawhBf",
+            "rmbawhoBf",
             back,
         ),
         (Event::HookStarted { hook: hook(HookPoint::Command), action: by() }, "rmw", free),
         (Event::HookStarted { hook: hook(HookPoint::Undo), action: by() }, "B", always),
         (
             Event::HookEnded { hook: hook(HookPoint::Undo), result: HookResult::Succeeded, message: by() },
-            "rmbawhBd",
+            "rmbawhoBd",
             always,
         ),
         (header_rules(HeaderRuleEvent::Sent { rules: vec![1], deadline: Timestamp::UNIX_EPOCH }), "h", free),
-        (header_rules(HeaderRuleEvent::Made { rule: 1, id: by() }), "rmbawhBd", always),
+        (header_rules(HeaderRuleEvent::Made { rule: 1, id: by() }), "rmbawhoBd", always),
         (Event::RetireStarted { by: by(), bindings: true, request: None }, "f", always),
         (Event::BindingRemoved { cluster: by(), binding: by(), deleted: true, why: String::new() }, "d", always),
         (Event::Ramped { percent: 100, early: None }, "B", always),
-        (Event::Notice { message: String::new(), refused: None, request: None }, "rmbawhBfd", always),
-        (Event::Stopped { reason: StopReason::Waiting, message: String::new() }, "rmbawhBfd", always),
+        (Event::Notice { message: String::new(), refused: None, request: None }, "rmbawhoBfd", always),
+        (Event::Stopped { reason: StopReason::Waiting, message: String::new() }, "rmbawhoBfd", always),
         (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
+        (Event::ItemIntended(item_intent()), "oB", |s| s.phase == Phase::RollingBack || !s.raises_stopped),
+        (Event::ItemOutcome(item_outcome()), "oB", always),
+        (Event::ItemDrained(item_drained(None)), "oB", always),
+        (Event::ItemDrained(item_drained(Some(by()))), "B", always),
         (Event::BindingDone { cluster: by(), binding: by(), result: BindResult::Applied }, "m", always),
         (Event::Settled { step: 1 }, "mh", always),
         (intended(true), "B", always),
-        (intended(false), "rmbawhd", moving),
-        (Event::StepDone { step: 1 }, "mbawh", free),
+        (intended(false), "rmbawhod", moving),
+        (Event::StepDone { step: 1 }, "mbawho", free),
         (Event::Baked { step: 1, millis: 1, gap: 0, until: Timestamp::UNIX_EPOCH }, "b", always),
         (Event::Approved { step: 1, by: by(), request: None }, "a", always),
         (Event::TimedOut { step: 1, after: 1, then: OnTimeout::Pause }, "a", always),
         (Event::Promoted { step: 1, full: false, by: by(), request: None }, "ba", always),
-        (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmbawh", always),
-        (Event::Paused { by: by(), reason: String::new(), request: None }, "rmbawh", always),
-        (Event::Resumed { by: by(), mode: ResumeMode::PLAIN, ignore_hours: None, request: None }, "rmbawh", always),
-        (Event::LeftOut { by: by(), routes: vec![route()], request: None }, "rmbawh", always),
-        (Event::Frozen { reason: FreezeReason::Unreadable, message: String::new() }, "rmbawh", always),
-        (Event::Unfrozen {}, "rmbawh", |s| s.raises_stopped),
-        (Event::ConditionsChanged { route: route(), before: by(), after: by() }, "rmbawh", always),
+        (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmbawho", always),
+        (Event::Paused { by: by(), reason: String::new(), request: None }, "rmbawho", always),
+        (Event::Resumed { by: by(), mode: ResumeMode::PLAIN, ignore_hours: None, request: None }, "rmbawho", always),
+        (Event::LeftOut { by: by(), routes: vec![route()], request: None }, "rmbawho", always),
+        (Event::Frozen { reason: FreezeReason::Unreadable, message: String::new() }, "rmbawho", always),
+        (Event::Unfrozen {}, "rmbawho", |s| s.raises_stopped),
+        (Event::ConditionsChanged { route: route(), before: by(), after: by() }, "rmbawho", always),
         (
             Event::RuleCreated { route: Box::new(fixture::started(4).routes[0].clone()), replaces: None },
-            "rmbawh",
+            "rmbawho",
             always,
         ),
-        (Event::WeightsTagged { routes: 1, missing: BTreeMap::new() }, "rmbawh", always),
-        (Event::GateFailed { gate: GateKind::Guard, group: by(), message: by() }, "rmbawh", always),
-        (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbawhBd", always),
-        (Event::Drifted { route: route(), expected: Box::new(fixture::forward(&[])), live: None }, "rmbawhBd", always),
-        (Event::Waiting { waits: vec![] }, "rmbawhBd", always),
-        (Event::Health { groups: BTreeMap::new() }, "rmbawhBd", always),
+        (Event::WeightsTagged { routes: 1, missing: BTreeMap::new() }, "rmbawho", always),
+        (Event::GateFailed { gate: GateKind::Guard, group: by(), message: by() }, "rmbawho", always),
+        (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbawhoBd", always),
+        (Event::Drifted { route: route(), expected: Box::new(fixture::forward(&[])), live: None }, "rmbawhoBd", always),
+        (Event::Waiting { waits: vec![] }, "rmbawhoBd", always),
+        (Event::Health { groups: BTreeMap::new() }, "rmbawhoBd", always),
         (
             Event::Finished {
                 outcome: RunOutcome::Completed,
@@ -155,10 +161,27 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
                 accepted: Vec::new(),
                 notes: Vec::new(),
             },
-            "rmbawhBd",
+            "rmbawhoBd",
             always,
         ),
     ]
+}
+
+fn item() -> ItemId {
+    "CronJob/shop/nightly".parse().expect("the item must be valid")
+}
+
+fn item_intent() -> ItemIntent {
+    ItemIntent { step: 1, item: item(), cluster: "a".into(), expect: Some(1), set: 0, count: 1 }
+}
+
+fn item_outcome() -> ItemOutcome {
+    let (result, cluster) = (ItemResult::Applied, "a".into());
+    ItemOutcome { step: 1, item: item(), cluster, result, value: 0, last_schedule: None, detail: None }
+}
+
+fn item_drained(assumed_by: Option<String>) -> ItemDrained {
+    ItemDrained { step: 1, item: item(), cluster: "a".into(), assumed_by }
 }
 
 fn letter(phase: Phase) -> char {
@@ -169,6 +192,7 @@ fn letter(phase: Phase) -> char {
         Phase::AwaitingApproval => 'a',
         Phase::RunningCommand => 'w',
         Phase::RoutingHeaders => 'h',
+        Phase::HandingOver => 'o',
         Phase::RollingBack => 'B',
         Phase::Retiring => 'd',
         Phase::Finished => 'f',
@@ -180,7 +204,7 @@ fn letter(phase: Phase) -> char {
 fn illegal_events_are_refused_in_every_state_without_a_change() {
     let events = events();
     let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| event_name(e)).collect();
-    assert_eq!(kinds.len(), 36, "the list must have every kind of event");
+    assert_eq!(kinds.len(), 40, "the list must have every kind of event");
     let mut count = 0;
     for stand in stands() {
         for (event, phases, condition) in &events {
