@@ -120,8 +120,8 @@ codes! {
         CUT230 Error "a header of `setHeaderRoute` is not one that a rule can match";
         CUT231 Error "`setHeaderRoute` with a load balancer that cannot match headers";
         CUT232 Error "`setHeaderRoute` in the wrong place";
-        CUT230 Error "an item of a hand-over has no name and no selector, or both";
-        CUT231 Error "a hand-over moves nothing, or something twice";
+        CUT240 Error "an item of a hand-over has no name and no selector, or both";
+        CUT241 Error "a hand-over moves nothing, or something twice";
     }
     Preflight {
         CUT040 Error "a selector does not match exactly one load balancer";

@@ -126,9 +126,9 @@ impl Writer<'_> {
     /// Returns the `lastScheduleTime` with which a CronJob starts nothing that it missed.
     fn last_schedule(&self, intent: &ItemIntent, before: &ItemReading, now: Timestamp) -> Option<Timestamp> {
         let own = before.timetable.as_ref().filter(|_| intent.set > 0)?;
-        let others =
+        let mut others =
             self.readings.iter().filter(|((cluster, item), _)| *cluster != intent.cluster && *item == intent.item);
-        let other = others.filter_map(|(_, reading)| reading.value.as_ref().ok()?.timetable.as_ref()).next();
+        let other = others.find_map(|(_, reading)| reading.value.as_ref().ok()?.timetable.as_ref());
         Some(without_missed(own, other, now))
     }
 }

@@ -5,8 +5,8 @@
 use super::binding_fields::Binding;
 use super::decode::{Placed, Table, record};
 use super::gate_fields::{Exec, Header, MetricGate};
-use super::header_route::HeaderRoute;
 use super::hand_over_fields::HandOverStep;
+use super::header_route::HeaderRoute;
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
     Account, Actions, ApiVersion, Arn, CallRate, ClusterRef, CodeName, Delay, EksName, Factor, Kind, KindName, Line,

@@ -39,7 +39,7 @@ record! {
         name "name": optional Line,
         /// A label selector, such as `app=invoices`. It is read in `from` when the run starts.
         selector "selector": optional Line,
-    }; exactly CUT230 ["name", "selector"]
+    }; exactly CUT240 ["name", "selector"]
 
     /// A worker, or all workers of a kind in a namespace with some labels.
     WorkerItem as "a worker" {
@@ -51,5 +51,5 @@ record! {
         name "name": optional Line,
         /// A label selector, such as `app=queue`. It is read in `from` when the run starts.
         selector "selector": optional Line,
-    }; exactly CUT230 ["name", "selector"]
+    }; exactly CUT240 ["name", "selector"]
 }

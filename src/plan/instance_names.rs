@@ -1,6 +1,8 @@
 //! Replaces the names of HAProxy's instances (`dns://NAME:PORT`) in the text of a plan by their addresses. The journal
 //! of a run has the text, so the run keeps these addresses. Do not resolve names here.
 
+use std::fmt::Write as _;
+
 /// The beginning of a name of instances.
 const SCHEME: &str = "dns://";
 
@@ -24,7 +26,7 @@ pub fn with_addresses<E>(text: &str, mut resolve: impl FnMut(&str) -> Result<Vec
         }
         all.push_str(rest);
         if !replaced.is_empty() {
-            all.push_str(&format!(" # {SCHEME}{}", replaced.join(&format!(", {SCHEME}"))));
+            let _ = write!(all, " # {SCHEME}{}", replaced.join(&format!(", {SCHEME}")));
         }
         all.push_str(&line[body.len()..]);
     }

@@ -170,7 +170,9 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     if let Some(why) = refused.filter(|_| args.ignore_hours.is_some()) {
         return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
     }
+    // Without another change, a process that takes a run over continues it as it is.
     if left_out.is_empty()
+        && !args.take_over
         && let Some(refusal) = refusal::idle_resume(&*store, &found, &asked).await?
     {
         return Err(refusal);

@@ -203,7 +203,10 @@ pub fn raise_wait(c: &Context<'_>, group: &str, raise: RaiseVerdict) -> Option<W
 }
 
 fn gate_timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
-    let message = format!("not ready within {}: {why}", duration::format_exact(c.plan.strategy.gates.timeout));
+    let mut states = groups.iter().filter_map(|group| c.observed.samples_of(group).back()).map(gate::state_list);
+    let states = states.find(|states| !states.is_empty()).unwrap_or_default();
+    let timeout = duration::format_exact(c.plan.strategy.gates.timeout);
+    let message = format!("not ready within {timeout}: {why}{states}");
     if c.plan.strategy.gates.on_timeout == OnFailure::Pause {
         return failure::freeze(FreezeReason::GateTimeout, message);
     }

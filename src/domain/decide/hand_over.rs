@@ -31,10 +31,11 @@ pub fn back(c: &Context<'_>, rollback: &Rollback) -> Result<Vec<String>, Decisio
         let items = items_of(c.state, number);
         match hand_over::back(&input(c, number, step, &items, since)) {
             Next::Done(more) => left.extend(more),
-            next => match decision(next) {
-                Some(decision) => return Err(decision),
-                None => continue,
-            },
+            next => {
+                if let Some(decision) = decision(next) {
+                    return Err(decision);
+                }
+            }
         }
     }
     Ok(left.into_iter().map(|why| with_command(c.state, why)).collect())

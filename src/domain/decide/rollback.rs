@@ -79,8 +79,11 @@ pub fn decide(c: &Context<'_>) -> Decision {
     left.append(&mut abandoned);
     left.append(&mut items_left);
     left.extend(hooks::not_undone(c.plan, c.state, rollback));
-    let routes =
-        if left.is_empty() { "every route is restored".to_owned() } else { stuck_message(c.state.routes.len(), routes_left, &left) };
+    let routes = if left.is_empty() {
+        "every route is restored".to_owned()
+    } else {
+        stuck_message(c.state.routes.len(), routes_left, &left)
+    };
     Decision::Exit(StopReason::Stuck, [vec![routes], kept].concat().join("; "))
 }
 

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
 use super::{
-    bake, comparison, desired_split, drift_text, failure, gates, guard, hand_over, header_rules, hooks, hours, metrics, newer,
-    routes_check, step_text,
+    bake, comparison, desired_split, drift_text, failure, gates, guard, hand_over, header_rules, hooks, hours, metrics,
+    newer, routes_check, step_text,
 };
 use crate::base::duration;
 use crate::base::time::later;

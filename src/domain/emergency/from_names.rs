@@ -290,7 +290,7 @@ mod tests {
             let routes = vec![fixture::route(443, None, half), header];
             let reading = LoadBalancerReading::of(vec![(fixture::listener(443), routes)]);
             let names = |name: &str| vec![name.to_owned()];
-            started(&reading, &names("webapp-a"), &names("webapp-b")).unwrap().started
+            prepare(&reading, &names("webapp-a"), &names("webapp-b")).unwrap().started
         };
         let (found, without_tags) = (started_with(true), started_with(false));
         assert_eq!((found.routes.len(), found.header_rules.len()), (1, 1));

@@ -66,7 +66,7 @@ pub enum Next {
     /// Journal that nothing of an item runs any more.
     Drained(ItemDrained),
     /// Journal the outcome of an item that needs no write.
-    Outcome(ItemOutcome),
+    Outcome(Box<ItemOutcome>),
     /// Wait for these reasons, each with its end.
     Wait(Vec<(String, Option<Timestamp>)>),
     /// The step failed for this reason.
@@ -337,7 +337,7 @@ impl HandOver<'_> {
     }
 
     fn settled(&self, item: &ItemId, result: ItemResult, value: u32, why: &str) -> Next {
-        Next::Outcome(ItemOutcome {
+        Next::Outcome(Box::new(ItemOutcome {
             step: self.step,
             item: item.clone(),
             cluster: self.to.clone(),
@@ -345,7 +345,7 @@ impl HandOver<'_> {
             value,
             last_schedule: None,
             detail: Some(why.to_owned()),
-        })
+        }))
     }
 
     /// Waits for at most the time for draining.
@@ -365,11 +365,15 @@ impl HandOver<'_> {
         old: Option<&Side>,
         new: Option<&Side>,
     ) -> Result<(&ItemReading, &ItemReading), Next> {
+        let rank = |next: &Next| match next {
+            Next::Failed(_) => 2,
+            Next::Read(_) => 1,
+            _ => 0,
+        };
         match (self.fresh(item, self.from, old), self.fresh(item, self.to, new)) {
             (Ok(from), Ok(to)) => Ok((from, to)),
             (Err(Next::Read(from)), Err(Next::Read(to))) => Err(Next::Read([from, to].concat())),
-            (Err(next @ Next::Failed(_)), _) | (_, Err(next @ Next::Failed(_))) => Err(next),
-            (Err(next @ Next::Read(_)), _) | (_, Err(next @ Next::Read(_))) => Err(next),
+            (Err(from), Err(to)) if rank(&to) > rank(&from) => Err(to),
             (Err(next), _) | (_, Err(next)) => Err(next),
         }
     }

@@ -133,7 +133,7 @@ mod tests {
     use crate::domain::elb::select::{LiveResources, Selection};
     use crate::domain::fixture;
     use crate::domain::haproxy::Backend;
-    use crate::domain::preflight::facts::{Facts, MachineFacts};
+    use crate::domain::preflight::facts::{Facts, ItemFacts, MachineFacts};
     use crate::domain::traffic::{RouteContent, Unreadable};
 
     /// Returns the codes of the findings about a backend with these attributes and this content.
@@ -170,7 +170,7 @@ mod tests {
             health: BTreeMap::new(),
             clusters: BTreeMap::new(),
             gate_answers: BTreeMap::new(),
-            items: Default::default(),
+            items: ItemFacts::default(),
             machine: MachineFacts::default(),
             reading_ended: None,
         };

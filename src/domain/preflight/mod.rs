@@ -55,7 +55,7 @@ pub fn needed_quotas(plan: &Plan) -> Vec<&'static str> {
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 17] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 18] = [
         identity::check,
         balancer::check,
         owners::check,

@@ -27,7 +27,7 @@ impl RunLoop<'_> {
             let detail = Some("not sent: the lock expired before the write".to_owned());
             let ItemIntent { step, item, cluster, .. } = intent;
             let outcome = ItemOutcome { step, item, cluster, result, value, last_schedule: None, detail };
-            return self.journal(Event::ItemOutcome(outcome)).await;
+            return self.journal(Event::ItemOutcome(Box::new(outcome))).await;
         }
         let place = (intent.cluster.clone(), intent.item.clone());
         // A reading from before the write says nothing any more.
@@ -40,7 +40,7 @@ impl RunLoop<'_> {
             run: &self.state.run,
         };
         let (outcome, reading) = writer.carry_out(&intent).await;
-        self.journal(Event::ItemOutcome(outcome)).await?;
+        self.journal(Event::ItemOutcome(Box::new(outcome))).await?;
         if let Some(reading) = reading {
             self.watch.items.insert(place, reading);
         }

@@ -259,13 +259,14 @@ impl<'a> RunLoop<'a> {
                     (self.rules_counted_at, self.census) = (Some(self.ports.clock.now()), None);
                     self.add_readings(seen).await;
                 }
-                Decision::Write(batch) if batch.restore => self.restore(batch).await?,
-                Decision::Write(batch) => self.write(batch).await?,
+                // Boxed, so that the future of the loop stays small.
+                Decision::Write(batch) if batch.restore => Box::pin(self.restore(batch)).await?,
+                Decision::Write(batch) => Box::pin(self.write(batch)).await?,
                 Decision::StartHook(hook) => self.start_hook(hook).await?,
-                Decision::HeaderRules(task) => self.header_rules(task).await?,
-                Decision::ReadItems(places) => self.read_items(&places).await,
-                Decision::MoveItem(intent) => self.move_item(intent).await?,
-                Decision::Bind(bindings) => self.bind(bindings).await?,
+                Decision::HeaderRules(task) => Box::pin(self.header_rules(task)).await?,
+                Decision::ReadItems(places) => Box::pin(self.read_items(&places)).await,
+                Decision::MoveItem(intent) => Box::pin(self.move_item(intent)).await?,
+                Decision::Bind(bindings) => Box::pin(self.bind(bindings)).await?,
                 Decision::Unbind(bindings) => self.unbind(bindings).await?,
                 Decision::Wait(waits) => {
                     self.read_autoscalers(&waits, now).await;

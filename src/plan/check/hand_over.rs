@@ -14,10 +14,10 @@ pub(super) fn step(at: &Placed<HandOverStep>, out: &mut Vec<Diagnostic>) -> Opti
     let (cron_jobs, workers) = (cron_jobs.as_ref()?, workers.as_ref()?);
     let (verify, overlaps) = (mode.as_ref()?.value == HandOverMode::Verify, overlap.as_ref()?.value.0);
     if cron_jobs.value.is_empty() && workers.value.is_empty() {
-        note(out, Code::CUT231, at.head, "the step hands nothing over").help("name `cronJobs` or `workers`");
+        note(out, Code::CUT241, at.head, "the step hands nothing over").help("name `cronJobs` or `workers`");
     }
     if let Some(overlap) = overlap.as_ref().filter(|_| verify && overlaps) {
-        note(out, Code::CUT231, overlap.head, "`overlap` has no effect with `mode: verify`")
+        note(out, Code::CUT241, overlap.head, "`overlap` has no effect with `mode: verify`")
             .help("remove `overlap`: the tool that moves the items decides the order");
     }
     let jobs = cron_jobs.value.iter().filter_map(|job| {
@@ -74,7 +74,7 @@ pub(super) fn check_once(steps: &[Placed<Step>], out: &mut Vec<Diagnostic>) {
             if seen.contains(&item) {
                 let (ItemSelector::Name(name) | ItemSelector::Labels(name)) = &item.select;
                 let message = format!("{:?} {}/{name} is handed over twice", item.kind, item.namespace);
-                note(out, Code::CUT231, at.head, message).help("keep it in one step: it moves once");
+                note(out, Code::CUT241, at.head, message).help("keep it in one step: it moves once");
             }
             seen.push(item);
         }

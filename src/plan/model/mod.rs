@@ -1,8 +1,8 @@
 //! Represents the checked plan: with defaults, with durations as [`Duration`], and with shares as percentages by
 //! cluster. Do not add parsing or checks.
 
-mod header_route;
 mod hand_over;
+mod header_route;
 pub mod hook;
 pub mod metric;
 pub mod notify;
@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use header_route::HeaderMatch;
 pub use hand_over::{HandOver, ItemKind, ItemRef, ItemSelector};
+pub use header_route::HeaderMatch;
 pub use route::{BalancerKind, ListenerRef, RouteEntry, RuleRef, Selector};
 pub use wave::{Wave, WaveScope};
 

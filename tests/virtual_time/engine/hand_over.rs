@@ -296,7 +296,7 @@ async fn seeded_bugs_are_found() {
         let mut test_run = begin(HEALTHY).await;
         Faulty::wrap(&mut test_run, fault, 0);
         let (_, mut wrong) = run_checked(&mut test_run, false).await;
-        test_run.sleep(Duration::from_secs(60)).await;
+        test_run.sleep(Duration::from_mins(1)).await;
         wrong.extend(violations(test_run.lab.model()));
         let found = wrong.iter().any(|found| texts.iter().any(|text| found.contains(text)));
         assert!(found, "{fault:?}: {wrong:?}");
@@ -375,7 +375,7 @@ async fn cron_job_that_someone_resumes_is_not_started_in_the_new_cluster() {
 #[tokio::test(start_paused = true)]
 async fn lab_starts_the_latest_missed_schedule_of_a_resumed_cron_job() {
     let test_run = begin(HEALTHY).await;
-    test_run.sleep(Duration::from_secs(600)).await;
+    test_run.sleep(Duration::from_mins(10)).await;
     let model = test_run.lab.model().clone();
     let nightly = (Kind::CronJob, "shop", "nightly");
     model.change(|world, _| world.change_object("b", nightly, |o| o["spec"]["suspend"] = false.into()));

@@ -74,7 +74,7 @@ async fn requests_with_the_header_go_to_the_new_cluster_until_an_empty_match() {
         if state.phase == Phase::Baking && state.step == 3 && now.duration_since(state.step_since).as_secs() > 30 {
             during = answers(&model);
         }
-        if state.phase == Phase::Ready && state.step == 5 {
+        if state.phase == Phase::RoutingHeaders && state.step == 4 && state.header_rules.rules.is_empty() {
             after = answers(&model);
         }
         vec![]
@@ -170,9 +170,9 @@ async fn crashes_at(seq: u64, death: Death, back: Option<Request>) -> bool {
     assert_eq!(ending, goal, "{text}");
     assert_eq!(new_rules(&test_run), 0, "{text}");
     if goal == "aborted" {
-        test_run.assert_original(&[])
+        test_run.assert_original(&[]);
     } else {
-        test_run.assert_shares(100, &[])
+        test_run.assert_shares(100, &[]);
     }
     test_run.lab.stop().await;
     true

@@ -142,7 +142,7 @@ async fn weights_of_other_people_are_drift() {
 async fn steps_go_on_without_a_lost_instance() {
     let mut test_run =
         TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario(&format!("{{faults: [{DEAD}]}}")), |s| {
-            s.leave_when_frozen = false
+            s.exit_when_frozen = false;
         })
         .await;
     let end = test_run.run_with(&mut once(leave_out(), |state| state.frozen.is_some())).await;
@@ -178,7 +178,7 @@ async fn instance_that_answers_is_not_left_out() {
 async fn rollback_ends_without_a_dead_instance_and_names_it() {
     let mut test_run =
         TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario(&format!("{{faults: [{DEAD}]}}")), |s| {
-            s.leave_when_frozen = false
+            s.exit_when_frozen = false;
         })
         .await;
     let abort = Request::Abort { by: "bob@lab".into(), to_step: None };

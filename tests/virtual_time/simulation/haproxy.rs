@@ -154,7 +154,7 @@ impl Line {
     /// Carries out a line. An instance that is down ends the connection without an answer.
     fn carry_out(&self, line: &str) -> (Vec<u8>, Duration) {
         // The instance may have restarted since the last line.
-        self.wire.model().change(|world, now| world.advance(now));
+        self.wire.model().change(cutover::lab::model::World::advance);
         self.wire.record_changes(By::Foreign);
         let answer = self.wire.model().change(|world, now| world.runtime_api(&self.address, line, now));
         self.wire.record_changes(By::Us);

@@ -273,7 +273,7 @@ impl Wire {
         tokio::spawn(async move {
             // An instance that was down has started again.
             tokio::time::sleep(DOWN_FOR + Duration::from_millis(10)).await;
-            wire.0.shell.change(|world, now| world.advance(now));
+            wire.0.shell.change(cutover::lab::model::World::advance);
             wire.record_changes(By::Foreign);
         });
     }

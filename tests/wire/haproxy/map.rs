@@ -57,9 +57,9 @@ fn share_of_slots_is_the_share_of_requests() {
     let clients = fleet.clients_of_map();
     let mut run = fleet.follow("run plan.yaml --yes");
     run.until_step(2);
-    // A slot is drawn at random: with 40,000 draws the standard deviation is 0.22 percentage points.
-    let share = clients.measure(40_000);
-    assert!((share - 25.0).abs() <= 1.0, "{share} % of the requests instead of 25 %");
+    // A slot is drawn at random: with 10,000 draws the standard deviation is 0.43 percentage points.
+    let share = clients.measure(10_000);
+    assert!((share - 25.0).abs() <= 2.0, "{share} % of the requests instead of 25 %");
     let abort = fleet.cutover("abort webapp --yes");
     assert_eq!(abort.code, 0, "{abort:?}");
     run.until_event("finished");

@@ -102,8 +102,10 @@ pub(super) fn condition_to_sdk(condition: &Condition) -> Result<sdk::RuleConditi
 fn transform(read: &sdk::RuleTransform) -> Result<Transform, String> {
     let kind = read.r#type().map_or("", TransformTypeEnum::as_str);
     let rewrites = match read.r#type() {
-        Some(TransformTypeEnum::HostHeaderRewrite) => read.host_header_rewrite_config().map(|c| c.rewrites()),
-        Some(TransformTypeEnum::UrlRewrite) => read.url_rewrite_config().map(|c| c.rewrites()),
+        Some(TransformTypeEnum::HostHeaderRewrite) => {
+            read.host_header_rewrite_config().map(sdk::HostHeaderRewriteConfig::rewrites)
+        }
+        Some(TransformTypeEnum::UrlRewrite) => read.url_rewrite_config().map(sdk::UrlRewriteConfig::rewrites),
         _ => None,
     };
     let rewrites = rewrites.ok_or_else(|| format!("the transform `{kind}`"))?;

@@ -10,7 +10,7 @@ use crate::domain::elb::select::select;
 use crate::domain::fixture::{live_resources, plan};
 use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::metric::verdict::RequestCount;
-use crate::domain::preflight::facts::{Facts, MachineFacts, UnusableCommand};
+use crate::domain::preflight::facts::{Facts, ItemFacts, MachineFacts, UnusableCommand};
 use crate::domain::view::check::HookLine;
 
 fn report() -> CheckReport {
@@ -25,7 +25,7 @@ fn report() -> CheckReport {
         clusters: BTreeMap::new(),
         quotas: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
-        items: Default::default(),
+        items: ItemFacts::default(),
         machine: MachineFacts::default(),
         reading_ended: None,
     };
@@ -126,7 +126,7 @@ fn rich() -> CheckReport {
         clusters: BTreeMap::new(),
         quotas: BTreeMap::new(),
         gate_answers: [(plan.strategy.metrics[0].name.clone(), seen)].into(),
-        items: Default::default(),
+        items: ItemFacts::default(),
         machine: MachineFacts { unusable_commands: vec![unusable], notifications: [(0, problem)].into() },
         reading_ended: None,
     };

@@ -19,8 +19,8 @@ use crate::base::number::{count, percent};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{
-    ClientMeasurement, DriftPolicy, Event, IgnoredHours, MeasuredTime, Ramp, Record, ResumeMode, RouteStart, Started,
-    Wait, WaitReason,
+    ClientMeasurement, DriftPolicy, Event, GateKind, IgnoredHours, MeasuredTime, Ramp, Record, ResumeMode, RouteStart,
+    Started, Wait, WaitReason,
 };
 use crate::domain::run::hook::HookResult;
 use crate::domain::traffic::RouteId;
@@ -212,25 +212,14 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::VerdictChanged { gate, verdict: call, why, dry_run } => verdict_changed(gate, *call, why, *dry_run),
         Event::Compared(verdict) => comparison::text(verdict),
-        // A metric gate is about more than one group.
-        Event::GateFailed { gate, group, message } if group.is_empty() => {
-            EventText::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.name()))
-        }
-        Event::GateFailed { gate, group, message } => {
-            EventText::new(Tone::Bad, "✗", format!("{} gate failed on {}: {message}", gate.name(), names.group(group)))
-        }
+        Event::GateFailed { gate, group, message } => gate_failed(*gate, group, message, names),
         Event::RollbackStarted { cause, by, to_step, force, .. } => {
             EventText::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force))
         }
         Event::RampStarted { cause, by, ramp, force, .. } => {
             EventText::new(Tone::Bad, "↩", format!("{}; {}", rollback(cause, by, None, *force), stages(ramp)))
         }
-        Event::Ramped { percent, early: None } => {
-            EventText::new(Tone::Strong, "↩", format!("rolling back {percent} % of the shares"))
-        }
-        Event::Ramped { early: Some(why), .. } => {
-            EventText::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}"))
-        }
+        Event::Ramped { percent, early } => ramped(*percent, early.as_deref()),
         Event::HookStarted { action: what, .. } => EventText::new(Tone::Faint, "·", what),
         Event::HookEnded { hook, result, message } => hook_ended(&names.hook(*hook), *result, message),
         Event::HeaderRules(change) => return header_rules::text(change, names),
@@ -267,6 +256,19 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
         }
     })
+}
+
+fn gate_failed(gate: GateKind, group: &str, message: &str, names: &Names) -> EventText {
+    // A metric gate is about more than one group.
+    let on = if group.is_empty() { String::new() } else { format!(" on {}", names.group(group)) };
+    EventText::new(Tone::Bad, "✗", format!("{} gate failed{on}: {message}", gate.name()))
+}
+
+fn ramped(percent: u32, early: Option<&str>) -> EventText {
+    match early {
+        None => EventText::new(Tone::Strong, "↩", format!("rolling back {percent} % of the shares")),
+        Some(why) => EventText::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}")),
+    }
 }
 
 fn retiring(by: &str, bindings: bool) -> String {

@@ -175,7 +175,7 @@ fn a_gate_without_traffic_to_compare_with_is_said_to_guard_nothing() {
 fn an_approver_sees_whether_the_hours_hold_the_next_raise() {
     let view = RunView::of(&rich_plan(), &state(until_bake()), None, &[], at(72));
     let shown = approval_lines(&view, &screen(80)).join("\n");
-    assert!(shown.contains("hours     step 4 and the pause after it take"), "{shown}");
+    assert!(shown.contains("hours     no window is open now"), "{shown}");
     assert!(shown.contains("the step starts Mon 2026-03-02"), "{shown}");
 }
 
@@ -225,7 +225,10 @@ fn an_abort_to_a_step_says_that_nobody_guards_and_how_to_go_on_and_back() {
     let status = text(&view, &Style::plain());
     for text in [&shown, &status] {
         assert!(text.contains("UNGUARDED: the run is finished, b keeps 1 %"), "{text}");
-        assert!(text.contains("cutover run PLAN --from-step 3") && text.contains("cutover rollback alpha-"), "{text}");
+        assert!(
+            text.contains("cutover run plans/alpha.yaml --from-step 3") && text.contains("cutover rollback alpha-"),
+            "{text}"
+        );
     }
     assert_eq!(json(&view)["abortedTo"], 2);
 }
@@ -246,7 +249,7 @@ fn a_process_that_lost_its_load_balancer_does_not_offer_to_resume_first() {
 fn the_hours_of_the_next_raise_are_said_before_it_waits_for_them() {
     let view = RunView::of(&rich_plan(), &state(until_bake()), None, &[], at(72));
     let text = text(&view, &Style::plain());
-    assert!(text.contains("hours     step 4 and the pause after it take"), "{text}");
+    assert!(text.contains("hours     no window is open now"), "{text}");
     assert!(text.contains("notifies  slack, webhook, exec"), "{text}");
 }
 
@@ -483,7 +486,10 @@ fn a_finished_run_says_what_is_next() {
     }
     for outcome in [RunOutcome::RolledBack, RunOutcome::Aborted] {
         let text = next(outcome);
-        assert!(text.contains(&format!("cutover report {run}")) && text.contains("cutover run PLAN"), "{text}");
+        assert!(
+            text.contains(&format!("cutover report {run}")) && text.contains("cutover run plans/alpha.yaml"),
+            "{text}"
+        );
     }
 }
 
@@ -493,5 +499,8 @@ fn a_run_held_by_the_compare_gate_names_the_comparison() {
     let wait = Wait { reason: WaitReason::Compare, message, until: None };
     let view = RunView { waits: vec![wait], ..baking() };
     let text = text(&view, &Style::plain());
-    assert!(text.contains("cutover compare PLAN   # what differs now; the run compares again by itself"), "{text}");
+    assert!(
+        text.contains("cutover compare plans/alpha.yaml   # what differs now; the run compares again by itself"),
+        "{text}"
+    );
 }

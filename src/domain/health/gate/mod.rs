@@ -123,8 +123,7 @@ impl Sample {
         let (healthy, registered) = (self.counts.healthy, self.registered());
         if healthy < need.healthy {
             let needed = count(usize::try_from(need.healthy).unwrap_or(usize::MAX), "healthy target");
-            let states = state_list(self);
-            return Some(format!("has {healthy} of the {needed} that {} % needs{states}", need.share));
+            return Some(format!("has {healthy} of the {needed} that {} % needs", need.share));
         }
         let percent = percentage(healthy, registered);
         if percent < need.percent {
@@ -222,7 +221,8 @@ pub fn guard(
     }
 }
 
-fn state_list(sample: &Sample) -> String {
+/// Returns the number of targets in each state that is not healthy, such as ` (4 unhealthy)`; empty if all are healthy.
+pub fn state_list(sample: &Sample) -> String {
     let c = sample.counts;
     let states = [
         (c.unhealthy, "unhealthy"),

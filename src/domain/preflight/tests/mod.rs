@@ -21,7 +21,7 @@ use crate::domain::kubernetes::workload::{ClusterIdentity, Hpa, Pod, PodOwner, S
 use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::preflight::facts::Caller;
 use crate::domain::preflight::facts::ClusterFacts;
-use crate::domain::preflight::facts::{Facts, MachineFacts, UnusableCommand};
+use crate::domain::preflight::facts::{Facts, ItemFacts, MachineFacts, UnusableCommand};
 use crate::domain::traffic::ClientStickiness;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterAccess;
@@ -115,7 +115,7 @@ fn facts(plan: &Plan) -> Facts {
         clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
         quotas: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
-        items: Default::default(),
+        items: ItemFacts::default(),
         machine: MachineFacts::default(),
         reading_ended: None,
     }

@@ -369,7 +369,7 @@ pub enum Event {
     /// An item of a `handOver` step is about to be stopped or started.
     ItemIntended(ItemIntent),
     /// A write of an item has a result.
-    ItemOutcome(ItemOutcome),
+    ItemOutcome(Box<ItemOutcome>),
     /// Nothing of a stopped item runs any more.
     ItemDrained(ItemDrained),
     /// The run waits. Recorded when the reasons change.

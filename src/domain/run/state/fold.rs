@@ -172,20 +172,13 @@ impl State {
                 self.start_rollback(time, (cause, by), Trigger::Operator, (*force, *break_stickiness));
                 self.start_ramp(time, ramp);
             }
-            Event::Ramped { percent, .. } => {
-                if let Some(ramp) = self.rollback.as_mut().and_then(|r| r.ramp.as_mut()) {
-                    (ramp.percent, ramp.since) = (*percent, time);
-                }
-            }
+            Event::Ramped { percent, .. } => self.ramp_to(*percent, time),
             Event::HookStarted { hook, .. } => self.hook_started(*hook, time),
             Event::HookEnded { hook, result, message } => self.hook_ended(*hook, *result, message, time),
             Event::HeaderRules(change) => self.header_rules.apply(change, time),
             Event::RetireStarted { by, bindings, .. } => self.start_retirement(time, by, *bindings),
             Event::BindingRemoved { cluster, binding, deleted: gone, why } => {
-                let reason = (!gone).then(|| why.clone());
-                self.retirement
-                    .iter_mut()
-                    .for_each(|d| drop(d.handled.insert((cluster.clone(), binding.clone()), reason.clone())));
+                self.binding_removed((cluster.clone(), binding.clone()), (!gone).then(|| why.clone()));
             }
             Event::ItemIntended(intent) => self.items.intend(intent, time),
             Event::ItemOutcome(outcome) => self.items.finish(outcome, time),
@@ -206,6 +199,18 @@ impl State {
             | Event::Notified { .. } => {}
         }
         Ok(())
+    }
+
+    fn binding_removed(&mut self, binding: (String, String), left_because: Option<String>) {
+        if let Some(retirement) = &mut self.retirement {
+            retirement.handled.insert(binding, left_because);
+        }
+    }
+
+    fn ramp_to(&mut self, percent: u32, time: Timestamp) {
+        if let Some(ramp) = self.rollback.as_mut().and_then(|r| r.ramp.as_mut()) {
+            (ramp.percent, ramp.since) = (percent, time);
+        }
     }
 
     /// Records a verdict of the compare gate. When it allows raises again, the time-outs of the other gates start again.

@@ -198,8 +198,7 @@ async fn record_ignored_hours() -> Recorded {
 async fn record_lost_instance() -> Recorded {
     let servers = "[{name: from, workload: {replicas: 6}}, {name: to, workload: {replicas: 6}}]";
     let scenario = scenario(&format!("{{clusters: {servers}, faults: [{}]}}", instances::DEAD));
-    let mut test_run =
-        TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario, |s| s.leave_when_frozen = false).await;
+    let mut test_run = TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario, |s| s.exit_when_frozen = false).await;
     let mut asks = instances::once(instances::leave_out(), |state| state.frozen.is_some());
     let ending = test_run.run_with(&mut asks).await;
     assert_eq!(ending_name(&ending), "completed", "{}", test_run.output());

@@ -60,10 +60,12 @@ impl State {
 /// not stopped. A finished run can only be rolled back or retired. A retired run cannot be rolled back.
 fn is_legal(stand: StateSummary, event: &Event) -> bool {
     use Phase::{
-        AwaitingApproval, Baking, Finished, HandingOver, Ready, Retiring, RollingBack, RoutingHeaders, RunningCommand, Shifting,
+        AwaitingApproval, Baking, Finished, HandingOver, Ready, Retiring, RollingBack, RoutingHeaders, RunningCommand,
+        Shifting,
     };
     let StateSummary { phase, raises_stopped: held, reassert, retired: detached } = stand;
-    let stepping = matches!(phase, Ready | Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders | HandingOver);
+    let stepping =
+        matches!(phase, Ready | Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders | HandingOver);
     match event {
         Event::Started(_) | Event::ClientsMeasured(_) | Event::Notified { .. } => false,
         Event::ProcessStarted { .. } | Event::Notice { .. } | Event::Stopped { .. } | Event::Unknown { .. } => true,
@@ -76,15 +78,17 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
         Event::HeaderRules(HeaderRuleEvent::Planned { .. } | HeaderRuleEvent::Sent { .. }) => {
             phase == RoutingHeaders && !held
         }
-        Event::Intended { restore: true, .. } | Event::Ramped { .. } => phase == RollingBack,
+        Event::Intended { restore: true, .. }
+        | Event::Ramped { .. }
+        | Event::ItemDrained(ItemDrained { assumed_by: Some(_), .. }) => phase == RollingBack,
         Event::Intended { restore: false, .. } => {
             phase == Retiring || (stepping && (reassert || (phase == Shifting && !held)))
         }
         Event::StepDone { .. } => {
-            matches!(phase, Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders | HandingOver) && !held
+            matches!(phase, Shifting | Baking | AwaitingApproval | RunningCommand | RoutingHeaders | HandingOver)
+                && !held
         }
         Event::ItemIntended(_) => phase == RollingBack || (phase == HandingOver && !held),
-        Event::ItemDrained(ItemDrained { assumed_by: Some(_), .. }) => phase == RollingBack,
         Event::ItemOutcome(_) | Event::ItemDrained(_) => matches!(phase, RollingBack | HandingOver),
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } | Event::TimedOut { .. } => phase == AwaitingApproval,
