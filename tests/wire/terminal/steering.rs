@@ -65,8 +65,10 @@ fn a_run_is_taken_over_from_a_living_process() {
     let (code, output) = second.end();
     assert_eq!(code, 0, "{output}");
     assert_eq!(lab.shares(), [100.0; 6]);
-    let events = lab.cutover("history plan.yaml --output json").out;
-    assert!(!events.contains("\"stopped\""), "the old process must not write into the journal: {events}");
+    let id = lab.cutover("history plan.yaml --output json").json()["id"].as_str().expect("an id").to_owned();
+    let records = lab.cutover(&format!("history {id} --output json")).records();
+    let stopped: Vec<_> = records.iter().filter(|record| record["event"] == "stopped").collect();
+    assert!(stopped.is_empty(), "the old process must not write into the journal: {stopped:?}");
     assert_eq!(lab.stop(), Some(0));
 }
 
