@@ -1,5 +1,5 @@
 //! Decides what a `handOver` step does, and how a rollback takes its items back. The rules for items are in
-//! [`hand_over`](crate::domain::hand_over).
+//! `domain::hand_over`.
 
 use super::context::Context;
 use super::decision::Decision;

@@ -1,6 +1,6 @@
 //! The hand-over of what must not run in two clusters at once: CronJobs, workers, and objects of KEDA.
 //!
-//! An [`ItemId`] names an object that exists in both clusters. [`Items`] folds the events of a run, and [`next`] decides
+//! An [`ItemId`] names an object that exists in both clusters. [`Items`] folds the events of a run, and `next` decides
 //! what happens next, forwards and back. Do not add I/O, and nothing about traffic.
 
 mod item;

@@ -46,7 +46,7 @@ pub struct ResourcePath {
 }
 
 impl ResourcePath {
-    /// Returns the namespace for calls of [`Objects`]; empty for a cluster-scoped kind.
+    /// Returns the namespace for calls of `Objects`; empty for a cluster-scoped kind.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
     }
