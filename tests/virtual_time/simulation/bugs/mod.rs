@@ -120,6 +120,7 @@ impl Bug {
             | "a dry-run that is none"
             | "another cluster under the same name"
             | "two names for one cluster" => Some("the plan has no Kubernetes"),
+            "a header rule outlives its run" => Some("it has no rules with headers"),
             "nobody asks whose account it is" | "another account" => Some("HAProxy has no accounts"),
             "detaches without a request" | "detaches without reading the route" => Some("nothing is detached"),
             _ => None,
@@ -185,7 +186,7 @@ fn every_seeded_bug_is_caught_by_its_invariant() {
     println!("simulation: seeded bugs: {} of {seeded} caught", seeded - missed.len());
     assert!(all.len() >= 30 && missed.is_empty(), "bugs that the checker did not find: {}", missed.concat());
     let skipped = all.iter().filter(|bug| bug.not_at_haproxy().is_some()).count();
-    assert_eq!(skipped, 21, "a name in `not_at_haproxy` is no bug's name");
+    assert_eq!(skipped, 22, "a name in `not_at_haproxy` is no bug's name");
     let invariants: std::collections::BTreeSet<_> = all.iter().map(|b| b.caught_by).collect();
     assert!(invariants.iter().copied().eq(1..=14), "invariants without a seeded bug; covered: {invariants:?}");
 }

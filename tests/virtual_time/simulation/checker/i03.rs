@@ -45,7 +45,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             check_detaching(facts, route, &route_actions::from_content(content))
         }
         // A header rule, whose place and content the run has chosen.
-        EntryContent::Applied { by: By::Us, route, .. } if !facts.existed(route) => Ok(()),
+        EntryContent::Applied { by: By::Us, route, .. } if plans_header_rules(facts) && !facts.existed(route) => Ok(()),
         EntryContent::Applied { by: By::Us, route, before, after } => {
             let start = facts.route(route).ok_or_else(|| format!("{route} is not a route of the run"))?;
             let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
@@ -153,6 +153,10 @@ fn check_header_rule(facts: &Facts, operation: &str, body: &str) -> Found {
     let is_tagged = || fields().any(|(k, v)| k.starts_with("Tags.") && k.ends_with(".Key") && value(v) == TAG_KEY);
     let is_new = || fields().any(|(k, v)| k == "RuleArn" && !facts.existed(&elb::route(&value(v))));
     let allowed = if operation == "CreateRule" { is_tagged() } else { is_new() };
-    let planned = facts.plan.strategy.steps.iter().any(|step| matches!(step.kind, StepKind::HeaderRoute(_)));
-    ensure(planned && allowed, || format!("{operation} is sent"))
+    ensure(plans_header_rules(facts) && allowed, || format!("{operation} is sent"))
+}
+
+/// Whether the plan has a step that makes header rules.
+fn plans_header_rules(facts: &Facts) -> bool {
+    facts.plan.strategy.steps.iter().any(|step| matches!(step.kind, StepKind::HeaderRoute(_)))
 }
