@@ -54,6 +54,8 @@ pub struct Rounds {
     began: Option<Timestamp>,
     suspicions: BTreeMap<(String, Hint), Suspicion>,
     failing: BTreeSet<String>,
+    /// The groups of the last part.
+    last_part: BTreeSet<String>,
     /// The last count that a source reported, by group and source.
     counts: BTreeMap<(String, Hint), u32>,
     /// The time of the last reading of each group.
@@ -92,6 +94,7 @@ impl Rounds {
         if self.left.is_empty() {
             part.completes = self.began;
         }
+        self.last_part = part.groups.iter().cloned().collect();
         part
     }
 
@@ -117,6 +120,11 @@ impl Rounds {
             .filter(|arn| seen.insert(*arn))
             .cloned()
             .collect()
+    }
+
+    /// Whether the group was in the last part, or its guard failed before that part.
+    pub fn is_recent(&self, arn: &str) -> bool {
+        self.last_part.contains(arn) || self.failing.contains(arn)
     }
 
     /// Sets the groups whose guard fails, but not for long enough.

@@ -18,11 +18,16 @@ use crate::plan::model::ServiceRef;
 #[derive(Debug)]
 pub(super) struct NamespaceObjects {
     labels: BTreeMap<String, String>,
-    bindings: Vec<Binding>,
+    /// The bindings by Service.
+    bindings: BTreeMap<String, Vec<Binding>>,
     /// The UIDs of ReplicaSets, each with the UIDs of its owners.
     sets: BTreeMap<String, Vec<String>>,
     owners: Vec<OwnerObject>,
-    hpas: Vec<Hpa>,
+    /// The positions in `owners` by UID, and by each label of the template: a namespace may have thousands of owners.
+    owners_by_uid: BTreeMap<String, usize>,
+    owners_by_label: BTreeMap<(String, String), BTreeSet<usize>>,
+    /// The autoscalers by target.
+    hpas: BTreeMap<String, Vec<Hpa>>,
 }
 
 impl NamespaceObjects {
@@ -39,7 +44,21 @@ impl NamespaceObjects {
         let hpa = |found: HorizontalPodAutoscaler| Some(value::hpa(&found));
         let hpas = list(&Api::namespaced(client(), namespace), "", hpa).await?;
         let labels = found.map(|n| n.labels().clone()).unwrap_or_default();
-        Ok(Self { labels, bindings, sets, owners, hpas })
+        let mut owners_by_label: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (position, owner) in owners.iter().enumerate() {
+            for (label, value) in &owner.template_labels {
+                owners_by_label.entry((label.clone(), value.clone())).or_default().insert(position);
+            }
+        }
+        Ok(Self {
+            labels,
+            bindings: grouped(bindings, |binding| binding.service.clone()),
+            sets,
+            owners_by_uid: owners.iter().enumerate().map(|(position, owner)| (owner.uid.clone(), position)).collect(),
+            owners_by_label,
+            owners,
+            hpas: grouped(hpas, |hpa| hpa.target.clone()),
+        })
     }
 
     /// Builds the view of one workload from its Service and the selected pods.
@@ -52,9 +71,9 @@ impl NamespaceObjects {
         WorkloadView {
             service,
             pods: pods.iter().map(value::pod).collect(),
-            hpas: self.hpas.iter().filter(|h| targets.contains(&h.target)).cloned().collect(),
+            hpas: targets.iter().filter_map(|target| self.hpas.get(target)).flatten().cloned().collect(),
             owners,
-            bindings: self.bindings.iter().filter(|b| b.service == wanted.name).cloned().collect(),
+            bindings: self.bindings.get(&wanted.name).cloned().unwrap_or_default(),
             namespace_labels: self.labels.clone(),
         }
     }
@@ -63,9 +82,20 @@ impl NamespaceObjects {
     /// workload with 0 replicas owns no pods, and only its template finds it.
     fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &OwnerObject> {
         let direct: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
-        let above: BTreeSet<&String> = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten().collect();
-        self.owners.iter().filter(move |o| {
-            direct.contains(&o.uid) || above.contains(&o.uid) || value::selects(selector, &o.template_labels)
-        })
+        let above = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten();
+        let mut found: BTreeSet<_> = direct.iter().chain(above).filter_map(|uid| self.owners_by_uid.get(uid)).collect();
+        // Every selected template has the first label of the selector.
+        let first = selector.first_key_value().map(|(label, value)| (label.clone(), value.clone()));
+        let labelled = first.and_then(|label| self.owners_by_label.get(&label)).into_iter().flatten();
+        found.extend(labelled.filter(|o| value::selects(selector, &self.owners[**o].template_labels)));
+        found.into_iter().map(|position| &self.owners[*position])
     }
+}
+
+fn grouped<T>(all: Vec<T>, key: impl Fn(&T) -> String) -> BTreeMap<String, Vec<T>> {
+    let mut by_key: BTreeMap<String, Vec<T>> = BTreeMap::new();
+    for one in all {
+        by_key.entry(key(&one)).or_default().push(one);
+    }
+    by_key
 }

@@ -30,17 +30,24 @@ fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
 
 /// Returns every group that has traffic, with the group's share in percent and the guard's verdict on the group.
 pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)> {
+    verdicts_on(c, |_| true)
+}
+
+fn verdicts_on<'a>(c: &Context<'a>, is_judged: impl Fn(&str) -> bool) -> Vec<(&'a str, u32, GuardVerdict)> {
     let carrying = c.state.groups_with_traffic();
     // A header rule sends some requests to its group, whatever the shares are.
     let header: BTreeSet<_> = c.state.header_rules.live().filter_map(|(rule, _)| rule.rule.group()).collect();
     let header = header.into_iter().filter(|group| !carrying.contains_key(*group)).map(|group| (group, 0));
     let all = carrying.iter().map(|(group, share)| (group.as_str(), *share)).chain(header);
-    all.map(|(group, share)| (group, share, judge(c, group, share))).collect()
+    let judged = all.filter(|(group, _)| is_judged(group));
+    judged.map(|(group, share)| (group, share, judge(c, group, share))).collect()
 }
 
-/// Returns the groups whose guard fails, but not for long enough. One more reading decides.
-pub fn failing_groups(c: &Context<'_>) -> BTreeSet<String> {
-    let failing = verdicts(c).into_iter().filter(|(_, _, verdict)| matches!(verdict, GuardVerdict::Failing(..)));
+/// Returns the groups whose guard fails, but not for long enough. One more reading decides. Only groups for which
+/// `is_judged` is true are judged.
+pub fn failing_groups(c: &Context<'_>, is_judged: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let verdicts = verdicts_on(c, is_judged).into_iter();
+    let failing = verdicts.filter(|(_, _, verdict)| matches!(verdict, GuardVerdict::Failing(..)));
     failing.map(|(group, _, _)| group.to_owned()).collect()
 }
 

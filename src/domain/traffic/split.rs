@@ -87,7 +87,7 @@ impl Split {
     /// Whether two splits have the same members and weights, in any order.
     pub fn equivalent(&self, other: &Self) -> bool {
         let within = |a: &Self, b: &Self| a.ids().all(|id| a.weight(id) == b.weight(id));
-        within(self, other) && within(other, self)
+        self == other || within(self, other) && within(other, self)
     }
 
     /// Adds the missing members at weight 0. A single member without a weight gets the weight 100, so that it keeps all

@@ -45,6 +45,8 @@ pub struct Hints {
     count_at: Timestamp,
     /// The groups that CloudWatch counted last.
     counted: BTreeSet<String>,
+    /// The time at which all groups were last judged for failing guards.
+    pub judged_at: Timestamp,
 }
 
 impl Hints {
@@ -62,6 +64,7 @@ impl Hints {
             counting: JoinSet::new(),
             count_at: if parts > 1 { Timestamp::MIN } else { Timestamp::MAX },
             counted: BTreeSet::new(),
+            judged_at: Timestamp::MIN,
         };
         if parts <= 1 {
             return hints;

@@ -122,7 +122,11 @@ impl RunLoop<'_> {
         }
         self.hints.found_suspect = false;
         let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
-        self.hints.rounds.set_failing(decide::failing_groups(&context));
+        // Without a new event or a new reading, the guard's verdict on a group stays the same.
+        let is_judged = |arn: &str| self.state.last_record_at >= self.hints.judged_at || self.hints.rounds.is_recent(arn);
+        let failing = decide::failing_groups(&context, is_judged);
+        self.hints.rounds.set_failing(failing);
+        self.hints.judged_at = now;
         let carrying = self.state.groups_with_traffic();
         let calls = self.watch_list.calls().div_ceil(self.settings.parts).max(2);
         self.hints.rounds.next(&self.watch_list, |arn| carrying.contains_key(arn), calls, now)

@@ -7,6 +7,7 @@
 mod kind;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -158,22 +159,42 @@ impl Objects {
 
     /// Returns the objects of a kind, in one namespace or in all, ordered by namespace and name.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = Value> {
-        self.stored_in(kind, namespace).map(|(_, v)| v.decode())
+        self.stored_in(kind, namespace, None).map(|(_, v)| v.decode())
+    }
+
+    /// Returns the objects of [`Objects::list`] behind the namespace and name `after`. Parses an object only when it is
+    /// taken.
+    pub fn list_after(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        after: Option<&(String, String)>,
+    ) -> impl Iterator<Item = Value> {
+        self.stored_in(kind, namespace, after).map(|(_, v)| v.decode())
+    }
+
+    /// Returns the number of objects of [`Objects::list_after`].
+    pub fn count_after(&self, kind: Kind, namespace: Option<&str>, after: &(String, String)) -> usize {
+        self.stored_in(kind, namespace, Some(after)).count()
     }
 
     fn stored_in(
         &self,
         kind: Kind,
         namespace: Option<&str>,
+        after: Option<&(String, String)>,
     ) -> impl Iterator<Item = (&(String, String), &StoredObject)> {
-        let first = (namespace.unwrap_or_default().to_owned(), String::new());
-        let from_first = self.stored.get(&kind).map(|objects| objects.range(first..));
+        let first = match after {
+            Some(after) => Bound::Excluded(after.clone()),
+            None => Bound::Included((namespace.unwrap_or_default().to_owned(), String::new())),
+        };
+        let from_first = self.stored.get(&kind).map(|objects| objects.range((first, Bound::Unbounded)));
         from_first.into_iter().flatten().take_while(move |((ns, _), _)| namespace.is_none_or(|n| n == ns))
     }
 
     /// Returns the objects of a kind whose JSON contains `text`, in all namespaces. Does not parse the other objects.
     pub fn containing(&self, kind: Kind, text: &str) -> impl Iterator<Item = Value> {
-        self.stored_in(kind, None).filter(move |(_, v)| v.contains(text)).map(|(_, v)| v.decode())
+        self.stored_in(kind, None, None).filter(move |(_, v)| v.contains(text)).map(|(_, v)| v.decode())
     }
 
     /// Returns the pods of a namespace with this label, ordered by name.

@@ -43,30 +43,28 @@ pub fn list(objects: &Objects, target: &ResourcePath, query: &Query, as_table: b
     let (kind, selection) = (target.resource.kind, Selection::parse(query)?);
     let after = after(query.get("continue"))?;
     let limit = limit(query.get("limit"))?;
-    let mut found = Vec::new();
-    let label = selection.required_label().filter(|_| kind == Kind::Pod);
-    let candidates: Box<dyn Iterator<Item = Value>> = match (target.namespace.as_deref(), label) {
+    let (namespace, label) = (target.namespace.as_deref(), selection.required_label().filter(|_| kind == Kind::Pod));
+    let candidates: Box<dyn Iterator<Item = Value>> = match (namespace, label) {
         (Some(namespace), Some((label, value))) => Box::new(objects.labelled_pods(namespace, label, value)),
-        (namespace, _) => Box::new(objects.list(kind, namespace)),
+        _ => Box::new(objects.list_after(kind, namespace, after.as_ref())),
     };
-    for object in candidates {
-        let here = (meta_text(&object, "namespace").to_owned(), meta_text(&object, "name").to_owned());
-        if after.as_ref().is_none_or(|a| here > *a) && selection.matches(kind, &object)? {
-            found.push(object);
-        }
-    }
+    let mut found: Vec<Value> = Vec::new();
     let mut meta = json!({"resourceVersion": objects.revision().to_string()});
-    if found.len() > limit {
-        // As in the real API, the remaining items are not counted if there is a selector.
-        if query.get("labelSelector").is_empty() && query.get("fieldSelector").is_empty() {
-            meta["remainingItemCount"] = (found.len() - limit).into();
+    for object in candidates {
+        let here = key(&object);
+        if after.as_ref().is_some_and(|a| here <= *a) || !selection.matches(kind, &object)? {
+            continue;
         }
-        found.truncate(limit);
-        let last = found
-            .last()
-            .map(|l| json!([meta_text(l, "namespace"), meta_text(l, "name")]).to_string())
-            .unwrap_or_default();
-        meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(last).into();
+        if found.len() == limit {
+            let last = found.last().map(key).unwrap_or_default();
+            // As in the real API, the remaining items are not counted if there is a selector.
+            if query.get("labelSelector").is_empty() && query.get("fieldSelector").is_empty() {
+                meta["remainingItemCount"] = objects.count_after(kind, namespace, &last).into();
+            }
+            meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(json!([last.0, last.1]).to_string()).into();
+            break;
+        }
+        found.push(object);
     }
     Ok(render(kind, target, found, meta, as_table))
 }
@@ -84,10 +82,16 @@ fn render(kind: Kind, target: &ResourcePath, found: Vec<Value>, meta: Value, as_
         item.shift_remove("kind");
         item.shift_remove("apiVersion");
     }
-    json!({
-        "kind": format!("{}List", resource.name), "apiVersion": resource.api_version(), "metadata": meta,
-        "items": items,
-    })
+    let mut list =
+        json!({"kind": format!("{}List", resource.name), "apiVersion": resource.api_version(), "metadata": meta});
+    // The macro would copy the items.
+    list["items"] = Value::Array(items);
+    list
+}
+
+/// Returns the namespace and the name of an object, by which lists are ordered.
+fn key(object: &Value) -> (String, String) {
+    (meta_text(object, "namespace").to_owned(), meta_text(object, "name").to_owned())
 }
 
 /// Parses the parameter `limit`; 0 and empty mean no limit.
