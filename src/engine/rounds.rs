@@ -8,7 +8,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::observation::{Part, WatchList};
-use crate::domain::traffic::RouteId;
+use crate::domain::run::observation::Observation;
+use crate::domain::traffic::{Reading, RouteId, Unreadable};
 
 /// The time between two parts of a round.
 pub const PART_INTERVAL: Duration = Duration::from_secs(2);
@@ -19,6 +20,9 @@ const ROUTES_PER_CALL: usize = 20;
 /// The time after which a suspicion ends, even if target health never agrees with it. Target health of instance targets
 /// shows nodes, so it may never change.
 const MAX_SUSPICION: SignedDuration = SignedDuration::from_mins(5);
+
+/// The number of times that a throttled call is repeated in one round.
+const MAX_REPEATS: usize = 3;
 
 /// A source that can show earlier than a round that a group may be unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +44,7 @@ struct Suspicion {
 }
 
 /// One call of a round.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 enum Call {
     Routes(Vec<RouteId>),
     Marker,
@@ -51,6 +55,8 @@ enum Call {
 #[derive(Debug, Default)]
 pub struct Rounds {
     left: VecDeque<Call>,
+    /// The calls of this round that were throttled and are in `left` again.
+    repeated: Vec<Call>,
     began: Option<Timestamp>,
     suspicions: BTreeMap<(String, Hint), Suspicion>,
     failing: BTreeSet<String>,
@@ -75,6 +81,7 @@ impl Rounds {
     ) -> Part {
         if self.left.is_empty() {
             self.began = Some(now);
+            self.repeated.clear();
             self.left = self.round(watch_list, carries);
         }
         self.suspicions.retain(|_, suspicion| now.duration_since(suspicion.since) <= MAX_SUSPICION);
@@ -96,6 +103,25 @@ impl Rounds {
         }
         self.last_part = part.groups.iter().cloned().collect();
         part
+    }
+
+    /// Adds the throttled readings of a part to the next part, so that no decision waits a whole round for them. A call
+    /// is repeated at most three times in each round, so that the round ends. Returns whether a call was added, so that
+    /// the round is not complete.
+    pub fn repeat_throttled(&mut self, part: &Part, seen: &Observation) -> bool {
+        let routes = part.routes.iter().filter(|id| seen.routes.get(*id).is_some_and(is_throttled));
+        let routes: Vec<_> = routes.cloned().collect();
+        let routes = routes.chunks(ROUTES_PER_CALL).map(|ids| Call::Routes(ids.to_vec()));
+        let groups = part.groups.iter().filter(|arn| seen.health.get(*arn).is_some_and(is_throttled));
+        let marker = seen.marker.as_ref().is_some_and(is_throttled).then_some(Call::Marker);
+        let all = marker.into_iter().chain(routes).chain(groups.cloned().map(Call::Health));
+        let new: Vec<_> =
+            all.filter(|call| self.repeated.iter().filter(|c| *c == call).count() < MAX_REPEATS).collect();
+        for call in new.iter().rev() {
+            self.left.push_front(call.clone());
+        }
+        self.repeated.extend_from_slice(&new);
+        !new.is_empty()
     }
 
     /// Returns the calls of a round. The groups with traffic are ordered by the time of their last reading, oldest
@@ -160,6 +186,10 @@ impl Rounds {
     }
 }
 
+fn is_throttled<T>(reading: &Reading<T>) -> bool {
+    matches!(reading.value, Err(Unreadable::Throttled))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +238,31 @@ mod tests {
         groups.dedup();
         assert_eq!(groups.len(), 30, "no group may be read twice in a round");
         assert_eq!(next(&mut rounds, 2, 20).routes.len(), 40, "the next round must begin");
+    }
+
+    /// Regression test: the marker was throttled once, and a run over a thousand routes was frozen until the next round.
+    #[test]
+    fn a_throttled_reading_is_repeated_in_the_next_part() {
+        let mut rounds = Rounds::default();
+        let list = watch_list();
+        let part = rounds.next(&list, |_| false, 5, at(0));
+        assert!(part.marker && part.completes.is_none(), "the marker must be in the first part");
+        let throttled = |at| Reading { at, value: Err(Unreadable::Throttled) };
+        let marker = Observation { marker: Some(throttled(at(0))), ..Observation::default() };
+        let mut again = part;
+        for second in 1..=3 {
+            assert!(rounds.repeat_throttled(&again, &marker));
+            again = rounds.next(&list, |_| false, 5, at(second));
+            assert!(again.marker, "the marker must be read again");
+        }
+        assert!(!rounds.repeat_throttled(&again, &marker), "a call must not be repeated for ever");
+        let last = rounds.next(&list, |_| false, 100, at(4));
+        assert!(last.completes.is_some(), "the round must end");
+        let health = [(last.groups[0].clone(), Reading { at: at(4), value: Err(Unreadable::Throttled) })];
+        let health = Observation { health: health.into(), ..Observation::default() };
+        assert!(rounds.repeat_throttled(&last, &health));
+        let after = rounds.next(&list, |_| false, 100, at(6));
+        assert_eq!((after.groups, after.completes), (vec![last.groups[0].clone()], Some(at(0))));
     }
 
     /// Regression test: the order of a round changed when the new groups got traffic, so that some groups were not read

@@ -50,7 +50,7 @@ impl RunLoop<'_> {
 
     /// Observes everything, or the next part of a round.
     pub(super) async fn observe(&mut self) {
-        let part = self.next_part();
+        let mut part = self.next_part();
         let at = self.ports.clock.now();
         let part_began = self.planned_time(at);
         let mut seen = observation::observe_part(
@@ -64,6 +64,9 @@ impl RunLoop<'_> {
         seen.census = self.list_routes_if_due(&seen).await;
         let now = self.ports.clock.now();
         self.slowdown.record_observation(seen.is_throttled());
+        if self.settings.parts > 1 && self.hints.rounds.repeat_throttled(&part, &seen) {
+            part.completes = None;
+        }
         self.watch.set_max_gap(self.settings.gap.max(self.round() * 3));
         self.watch.add(now, seen, part.completes.is_some());
         // The parts of a round follow each other at the same pace, however long a part takes.
@@ -123,7 +126,8 @@ impl RunLoop<'_> {
         self.hints.found_suspect = false;
         let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
         // Without a new event or a new reading, the guard's verdict on a group stays the same.
-        let is_judged = |arn: &str| self.state.last_record_at >= self.hints.judged_at || self.hints.rounds.is_recent(arn);
+        let is_judged =
+            |arn: &str| self.state.last_record_at >= self.hints.judged_at || self.hints.rounds.is_recent(arn);
         let failing = decide::failing_groups(&context, is_judged);
         self.hints.rounds.set_failing(failing);
         self.hints.judged_at = now;
