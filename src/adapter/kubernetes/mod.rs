@@ -23,8 +23,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::{FutureExt, ready};
-use futures::stream::{self, StreamExt};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::{self as core, Namespace};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
@@ -148,14 +147,16 @@ impl Cluster for K8s {
         for name in names {
             shared_objects.insert(name, NamespaceObjects::of(self, name).await);
         }
-        let mut views = Vec::new();
-        for service in services {
-            views.push(match &shared_objects[service.namespace.as_str()] {
-                Ok(shared_objects) => self.view(service, shared_objects).left_future(),
-                Err(why) => ready(Err(why.clone())).right_future(),
+        let mut views = Vec::with_capacity(services.len());
+        // The futures of thousands of requests would take much memory.
+        for some in services.chunks(MAX_PARALLEL) {
+            let reads = some.iter().map(async |service| match &shared_objects[service.namespace.as_str()] {
+                Ok(shared_objects) => self.view(service, shared_objects).await,
+                Err(why) => Err(why.clone()),
             });
+            views.extend(join_all(reads).await);
         }
-        stream::iter(views).buffered(MAX_PARALLEL).collect().await
+        views
     }
 
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {

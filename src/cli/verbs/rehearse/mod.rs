@@ -180,6 +180,7 @@ async fn rehearse(
         return Err(refusal);
     }
     let mut started = prepared.started_event(plan, REHEARSAL_OWNER, 1, None)?;
+    drop(prepared);
     let calls = describe_calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
     let settings = settings(plan, &ports, calls);
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));

@@ -47,6 +47,8 @@ pub struct RehearsalSubscriber<'a> {
     totals: Vec<(Timestamp, u64, u64)>,
     /// The healthy targets of the way back at the last observation.
     way_back: Vec<WayBackView>,
+    /// The time of the observation that `way_back` was computed from.
+    way_back_at: Option<Timestamp>,
 }
 
 impl<'a> RehearsalSubscriber<'a> {
@@ -69,6 +71,7 @@ impl<'a> RehearsalSubscriber<'a> {
             unhappened: Vec::new(),
             totals: Vec::new(),
             way_back: Vec::new(),
+            way_back_at: None,
         }
     }
 
@@ -196,7 +199,11 @@ impl Subscriber for RehearsalSubscriber<'_> {
     fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         self.report_faults();
         self.count_requests();
-        self.way_back = way_back(state, watch).into_iter().map(WayBackView::from).collect();
+        // Without a new reading, the way back is the same.
+        if self.way_back_at != Some(watch.last_attempt) {
+            self.way_back_at = Some(watch.last_attempt);
+            self.way_back = way_back(state, watch).into_iter().map(WayBackView::from).collect();
+        }
         self.approve(state, now);
         self.send_scenario_requests();
         if let Some(Frozen { reason, since, .. }) = &state.frozen

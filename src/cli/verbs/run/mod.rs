@@ -46,5 +46,5 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     ask::confirm_start(global, &ports, &prepared, question).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;
     let start = StartOptions { from_step, start, known: &known, migration: None };
-    start_and_drive(global, args, (&plan, ports, &prepared), start, until, handover).await
+    start_and_drive(global, args, (&plan, ports, prepared), start, until, handover).await
 }

@@ -50,7 +50,7 @@ pub async fn run(
             None => prepare_later(global, &wave.plan, &store).await?,
         };
         term::print_error(&format!("wave {} ({number} of {})", wave.name(), confirmed.len()));
-        let begun = begin(global, args, &wave, ports, &preparation, &runs);
+        let begun = begin(global, args, &wave, ports, preparation, &runs);
         let (exit, rolled_back) = Box::pin(guard_while(global, &store, plan, begun)).await?;
         let exit = exit_after(global, exit?, &rolled_back);
         if exit != Exit::Done {
@@ -168,7 +168,7 @@ async fn begin(
     args: &Run,
     wave: &WaveToBegin,
     ports: Ports,
-    preparation: &Preparation,
+    preparation: Preparation,
     runs: &WaveRuns,
 ) -> Result<Exit, Failure> {
     let plan = &wave.plan;
