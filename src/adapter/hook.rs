@@ -96,7 +96,7 @@ pub struct NoHooks;
 #[async_trait]
 impl Hooks for NoHooks {
     async fn call(&self, _: &HookCall) -> Result<String, String> {
-        Err("commands and hooks are not available here".into())
+        Err("this command of cutover runs no commands and hooks of the plan".into())
     }
 
     fn locate(&self, _: &str) -> Result<(), String> {

@@ -79,7 +79,7 @@ codes! {
         CUT003 Error "an unknown field";
         CUT004 Error "a field is missing";
         CUT005 Error "a value has the wrong type";
-        CUT006 Error "the file is not a cutover plan, or has another version";
+        CUT006 Error "the file is not a cutover plan, or has a different version";
         CUT007 Error "a name is not a DNS label";
         CUT008 Error "a name is used twice";
         CUT009 Error "an account ID or region is not valid";
@@ -172,7 +172,7 @@ codes! {
         CUT085 Error "health checks are off";
         CUT086 Warning "other rules forward to the old cluster, but the plan does not move them";
         CUT087 Error "a share cannot be expressed in the balancer's weights";
-        CUT088 Warning "no marker tag protects the load balancer";
+        CUT088 Warning "no marker tag on the load balancer tells other runs to keep off";
         CUT089 Error "`accept` lists a finding that cannot be accepted";
         CUT090 Info "`accept` lists a finding that this check does not have";
         CUT091 Error "a binding that another tool should create does not exist";
@@ -211,7 +211,7 @@ codes! {
         CUT350 Error "a header route does not fit above a route";
         CUT351 Error "header routes need more rules than the load balancer may have";
         CUT352 Warning "a route gets no header route";
-        CUT353 Info "the header routes that the plan makes";
+        CUT353 Info "the plan makes header routes";
         CUT354 Warning "a header route of another run is still there";
         CUT360 Error "an item of a hand-over is active in both clusters";
         CUT361 Error "an item of a hand-over is not in both clusters, or cannot be read";
@@ -227,8 +227,8 @@ codes! {
         CUT104 Warning "an EKS add-on of the new cluster is not healthy";
         CUT105 Warning "an EKS add-on does not fit the Kubernetes version of the new cluster";
         CUT106 Warning "a part of the platform is missing in the new cluster";
-        CUT107 Warning "a part of the platform has another version";
-        CUT108 Warning "the AWS Load Balancer Controller has another version";
+        CUT107 Warning "a part of the platform has a different version";
+        CUT108 Warning "the AWS Load Balancer Controller has a different version";
         CUT109 Warning "the service mesh differs";
         CUT110 Warning "an autoscaler has no source of metrics in the new cluster";
         CUT111 Error "a client uses an API version that the new cluster does not serve";
@@ -253,7 +253,7 @@ codes! {
         CUT134 Error "a workload is missing in the new cluster";
         CUT140 Warning "the content of a ConfigMap differs";
         CUT141 Error "a ConfigMap is missing in the new cluster";
-        CUT142 Error "a Secret is missing in the new cluster, or has another number of keys";
+        CUT142 Error "a Secret is missing in the new cluster, or has a different number of keys";
         CUT143 Warning "a StorageClass is missing or differs";
         CUT144 Error "one volume is used in two clusters";
         CUT145 Warning "an IngressClass is missing in the new cluster";

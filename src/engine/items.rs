@@ -35,7 +35,7 @@ async fn read_one(ports: &ItemPorts, clock: &dyn Clock, (cluster, item): &ItemPl
     Reading { at: if slow { clock.now() } else { asked }, value }
 }
 
-/// What a write needs, in addition to its intent.
+/// Represents the ports and settings that every write of an item uses.
 pub struct Writer<'a> {
     /// The access to the items of each cluster.
     pub ports: &'a ItemPorts,

@@ -42,7 +42,7 @@ pub(super) fn decode_map_file(node: &Node, out: &mut Vec<Diagnostic>) -> Option<
 pub(super) fn decode_server_glob(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("a glob of names of servers", out)?;
     if !haproxy::is_glob(text) {
-        note(out, Code::CUT007, node.place, format!("`{}` is not a valid glob of names of servers", clip(text)))
+        note(out, Code::CUT007, node.place, format!("`{}` is not a valid glob for the names of servers", clip(text)))
             .help("a glob has the characters of a name in haproxy.cfg, `*` for any characters and `?` for one");
         return None;
     }

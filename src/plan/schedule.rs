@@ -59,8 +59,8 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
 /// A Monday at 00:00 UTC. Windows repeat every week, so any week gives the same result.
 const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
 
-/// Returns the steps that do not fit into any window together with the pauses after them, each with the total duration
-/// of the step and its pauses.
+/// Returns each step that fits into no window together with the pauses after it. The duration is the duration of the
+/// step and these pauses.
 pub fn steps_without_window(strategy: &Strategy, routes: usize) -> Vec<(&Step, Duration)> {
     let weekly = Hours { windows: strategy.hours.windows.clone(), ..Hours::default() };
     let raises = strategy.steps.iter().filter(|step| raises(strategy, step.number));

@@ -176,7 +176,7 @@ impl Process {
         })
     }
 
-    /// Explains why the command in `credential_process` failed; `None` if the error has another cause.
+    /// Explains why the command in `credential_process` failed; `None` if the error has a different cause.
     fn failure(&self, error: &CredentialsError) -> Option<String> {
         if let CredentialsError::ProviderTimedOut(_) = error {
             return Some(format!(

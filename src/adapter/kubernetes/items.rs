@@ -234,8 +234,8 @@ fn timetable(object: &DynamicObject) -> Timetable {
     }
 }
 
-/// Returns the GitOps tool whose label or annotation an object has. Helm changes an object only in a release, so it is
-/// not named.
+/// Returns the GitOps tool that manages the object according to its labels or annotations; `None` if there is none.
+/// Helm is ignored, because it changes objects only during an install or upgrade.
 fn owner(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Option<String> {
     let argo = ["argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance"];
     if argo.iter().any(|key| annotations.contains_key(*key) || labels.contains_key(*key)) {

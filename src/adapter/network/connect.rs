@@ -202,7 +202,7 @@ fn socks_error(why: &str, proxy: &Proxy, to: &str) -> ConnectError {
     }
 }
 
-/// Converts an error of the connection to a proxy. The text names the setting of the proxy.
+/// Converts an error of a connection to a proxy. The text of the new error names the setting that configures the proxy.
 fn proxy_error(error: &(dyn std::error::Error + 'static), proxy: &Proxy) -> ConnectError {
     match ConnectError::of(error, &format!("the proxy {proxy}"), None) {
         ConnectError::Failed(why) => ConnectError::Failed(format!("{why} ({})", proxy.setting)),

@@ -63,7 +63,7 @@ pub fn reason(text: &str) -> Result<String, String> {
 /// Parses the address of HAProxy's runtime API.
 ///
 /// # Errors
-/// The address has another form.
+/// The address has a different form.
 pub fn runtime_api(text: &str) -> Result<String, String> {
     if crate::base::haproxy::is_address(text) {
         return Ok(text.to_owned());

@@ -282,7 +282,7 @@ fn question(args: &Finalize, candidates: &[Candidate]) -> String {
     let from = candidates.first().map_or("", |candidate| candidate.found.plan.strategy.from.as_str());
     let routes = candidates.iter().flat_map(|candidate| candidate.state.routes.values());
     let routes = count(routes.filter(|route| !route.is_deleted()).count(), "route");
-    let also = if args.bindings { ", and delete its bindings" } else { "" };
+    let also = if args.bindings { ", and delete its TargetGroupBindings" } else { "" };
     format!("Detach the target groups of {from} from {routes}{also}? A rollback is not possible afterwards.")
 }
 

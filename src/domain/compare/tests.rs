@@ -27,7 +27,7 @@ const DIFFERENCES: &[(&str, Code, Change)] = &[
     ("the controller is older", Code::CUT108, |to| {
         image(to, "aws-load-balancer-controller", "registry.example/aws-load-balancer-controller:v2.4.0");
     }),
-    ("the mesh has another version", Code::CUT109, |to| image(to, "istiod", "registry.example/pilot:1.25.0")),
+    ("the mesh has a different version", Code::CUT109, |to| image(to, "istiod", "registry.example/pilot:1.25.0")),
     ("the namespace joins no mesh", Code::CUT109, |to| {
         edit(to, Kind::Namespace, NAMESPACE, |namespace| namespace["metadata"]["labels"] = json!({}));
     }),
@@ -49,10 +49,10 @@ const DIFFERENCES: &[(&str, Code, Change)] = &[
     ("resources differ", Code::CUT123, |to| {
         container(to, "resources", json!({"requests": {"cpu": "250m", "memory": "256Mi"}}));
     }),
-    ("the probe has another path", Code::CUT124, |to| {
+    ("the probe has a different path", Code::CUT124, |to| {
         container(to, "readinessProbe", json!({"httpGet": {"path": "/", "port": 8080}}));
     }),
-    ("a variable has another value", Code::CUT125, |to| {
+    ("a variable has a different value", Code::CUT125, |to| {
         container(to, "env", json!([{"name": "MODE", "value": "test"}, {"name": "LEVEL", "value": "info"}]));
     }),
     ("a variable is missing", Code::CUT125, |to| container(to, "env", json!([{"name": "LEVEL", "value": "info"}]))),
@@ -75,7 +75,7 @@ const DIFFERENCES: &[(&str, Code, Change)] = &[
     }),
     ("a ConfigMap is missing", Code::CUT141, |to| remove(to, Kind::ConfigMap, "settings")),
     ("a Secret is missing", Code::CUT142, |to| secret(to, "login", Ok(None))),
-    ("a Secret has another number of keys", Code::CUT142, |to| secret(to, "login", Ok(Some(3)))),
+    ("a Secret has a different number of keys", Code::CUT142, |to| secret(to, "login", Ok(Some(3)))),
     ("the login of the registry is missing", Code::CUT147, |to| secret(to, "registry", Ok(None))),
     ("a Secret is not readable", Code::CUT190, |to| secret(to, "login", Err(Unreadable::Denied("no".to_owned())))),
     ("the storage class is missing", Code::CUT143, |to| remove(to, Kind::StorageClass, "gp3")),

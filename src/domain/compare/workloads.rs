@@ -118,7 +118,8 @@ fn scale(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     to.name,
                     last_change(context, pair)
                 );
-                let help = "no autoscaler changes the number: set the replicas that the traffic to come needs";
+                let help =
+                    "no autoscaler changes the number of pods: set `replicas` to the number that the traffic will need";
                 findings.push(Finding::new(Code::CUT121, name, message).help(help));
             }
         }

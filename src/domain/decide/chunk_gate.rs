@@ -36,8 +36,9 @@ fn gated_groups(state: &State, batch: &Batch, write: &Write) -> Vec<String> {
     groups
 }
 
-/// Decides which writes of a chunk must wait. A write waits if it raises a group that has no sample of the last ten
-/// seconds or does not pass the raise gate. While any reading fails, every write of a raising batch waits.
+/// Decides which writes of a chunk must wait. A write that raises the share of a group waits if the health of the group
+/// was not read in the last ten seconds, or if the raise gate of the group does not pass. If a reading fails, all
+/// writes of a batch that raises shares wait.
 pub fn judge_chunk(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> ChunkVerdict {
     let wait = |group: &String| match gates::raise_verdict(c, group, c.state.step, c.observed.max_sample_age()) {
         RaiseVerdict::Holds => None,

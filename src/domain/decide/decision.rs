@@ -42,7 +42,7 @@ pub enum Decision {
 pub enum HeaderTask {
     /// Read the rules, and plan the header rules of the step.
     Plan,
-    /// Make the rules with these numbers.
+    /// Create the header rules that have these numbers in the state of the run.
     Create(Vec<u32>),
     /// Search the rules that were sent and of which it is not known whether they exist.
     Find,

@@ -214,7 +214,7 @@ fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Re
         .map_or_else(|| Ok(route.original().clone()), |shares| with_shares(plan, &state.started, route, shares))
 }
 
-/// Whether the members that the plan does not name have another number or other relative weights than at the start of
+/// Whether the members that the plan does not name have a different number or other relative weights than at the start of
 /// the run.
 fn other_members_changed(route: &Route, live: &Split) -> bool {
     let others = |split: &Split| -> BTreeMap<String, u64> {

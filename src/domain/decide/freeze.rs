@@ -124,7 +124,8 @@ fn paused(state: &State) -> Option<Wait> {
     Some(Wait { reason: WaitReason::Paused, message: format!("paused by {}{why}", paused.by), until: None })
 }
 
-/// Returns a wait with the readings that fail, and with the login command if credentials are the cause.
+/// Returns a wait that lists the readings that fail, and the login command if credentials are the cause; `None` if all
+/// readings succeed.
 pub fn unreadable_wait(state: &State, observed: &Observed) -> Option<Wait> {
     observed.unreadable_since?;
     let mut errors = observed.unreadable.values().chain(&observed.marker_error).chain(&observed.census_error);

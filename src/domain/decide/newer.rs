@@ -22,8 +22,8 @@ pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     ))
 }
 
-/// Returns the reason why a run with parts that this build does not know raises no share; `None` if it has no such
-/// parts.
+/// Returns a wait if the plan or the journal of the run has parts that this build does not know, such as a step of a
+/// later version. The run then raises no share. Otherwise returns `None`.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown_parts(plan, state)?;
     Some(Wait {

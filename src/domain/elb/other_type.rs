@@ -58,7 +58,7 @@ pub fn refusal(name: &str, kind: &str) -> String {
     )
 }
 
-/// The advice for an operator whose load balancer has another type.
+/// The advice for an operator whose load balancer has a different type.
 pub const ADVICE: &str = "AWS has no weighted target groups on this type of load balancer: use an Application or \
                           Network Load Balancer";
 

@@ -97,8 +97,8 @@ impl World {
         format!("{} {}", intent.cluster, intent.set)
     }
 
-    /// Carries out everything until the rules wait for something that does not come, fail, or are done. What was stopped
-    /// ends after 20 s, if `ends`.
+    /// Makes decisions until the rules are done, fail, or wait for something that the test does not do. With `ends`, a
+    /// stopped item ends after 20 s.
     fn run(&mut self, back: bool, ends: bool) -> (Vec<String>, Next) {
         let mut log = Vec::new();
         for _ in 0..500 {

@@ -34,7 +34,7 @@ pub enum ContentError {
     /// A server matches two globs, so it would belong to two clusters.
     #[error("the server {0} matches both `{1}` and `{2}`: each server can belong to one cluster only")]
     TwoGlobs(String, String, String),
-    /// The table has another number of slots than the content.
+    /// The table has a different number of slots than the content.
     #[error("the weights need {wanted} slots, but the map has {live}")]
     Slots {
         /// The sum of the weights.

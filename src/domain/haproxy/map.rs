@@ -78,7 +78,7 @@ pub fn map_content(map: &Backend, managed: &[String], slots: &[Slot], process: S
 /// whose backend keeps its number of slots.
 ///
 /// # Errors
-/// Returns an error if the content was not made by [`map_content`], or has another number of slots.
+/// Returns an error if the content was not made by [`map_content`], or has a different number of slots.
 pub fn new_slots(map: &Backend, content: &RouteContent, live: &[Slot]) -> Result<Vec<Slot>, ContentError> {
     let wanted_slots = table(content)?.slots;
     let prefix = map.group("");

@@ -121,7 +121,7 @@ fn check_groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if arns.len() > most {
             let label = selected.route.label();
             let message = format!(
-                "{label} forwards to {} and would have {}; the maximum is {most} and cannot be raised",
+                "{label} forwards to {} and would forward to {}; the maximum is {most} and cannot be raised",
                 number::count(before, "group"),
                 arns.len(),
             );
@@ -129,7 +129,7 @@ fn check_groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 Code::CUT063,
                 &label,
                 message,
-                "first remove a target group without traffic from the action",
+                "first remove a target group with weight 0 from the action",
             ));
         }
     }

@@ -91,7 +91,7 @@ pub(super) fn check_group_quota(
     }
     let label = selected.route.label();
     let message = format!(
-        "{label} forwards to {} and would have {after}, but the account's quota is {quota} ({GROUP_QUOTA})",
+        "{label} forwards to {} and would forward to {after}, but the account's quota is {quota} ({GROUP_QUOTA})",
         count(before, "group")
     );
     let help = "request an increase of this quota in Service Quotas, or first remove a target group without traffic from \

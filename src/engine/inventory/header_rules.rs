@@ -35,7 +35,8 @@ pub async fn plan(inventory: &dyn Inventory, plan: &Plan, state: &State) -> Resu
     let numbered = (state.header_rules.last_number + 1..).zip(rules);
     let rules = numbered.map(|(number, (balancer, rule))| to_header_rule(number, balancer, rule));
     let rules = if refused.is_empty() { rules.collect() } else { Vec::new() };
-    let refused = (!refused.is_empty()).then(|| format!("a header route has no place: {}", refused.join("; ")));
+    let refused =
+        (!refused.is_empty()).then(|| format!("a header route does not fit between the rules: {}", refused.join("; ")));
     Ok(HeaderRuleEvent::Planned { step: state.step, rules, left_out, refused })
 }
 

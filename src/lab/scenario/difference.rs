@@ -65,7 +65,7 @@ pub enum Difference {
     Probes,
     /// CUT125: another environment variable.
     Environment,
-    /// CUT126: other arguments.
+    /// CUT126: the arguments of the container differ.
     Arguments,
     /// CUT127: another volume.
     Volumes,
@@ -77,7 +77,7 @@ pub enum Difference {
     Placement,
     /// CUT131: the disruption budget is missing.
     DisruptionBudget,
-    /// CUT132: the Service has another session affinity.
+    /// CUT132: the Service has a different session affinity.
     Service,
     /// CUT133: the network policy is missing.
     NetworkPolicy,

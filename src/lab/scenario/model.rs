@@ -145,7 +145,7 @@ pub struct Rule {
 pub struct TargetGroup {
     /// Cluster of the target groups. The default is any cluster.
     pub cluster: Option<String>,
-    /// Name of the target group. The default is any name.
+    /// Name of the target group. Without it, the groups may have any name.
     pub name: Option<String>,
     /// Health check settings.
     pub health_check: HealthCheck,

@@ -17,7 +17,8 @@ pub struct Kill {
     pub workload: Option<String>,
     /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
-    /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
+    /// Duration of the fault. Without it, the fault lasts until its `repair`. Without a `repair`, it lasts until the
+    /// end of the rehearsal.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }

@@ -37,7 +37,7 @@ pub struct Kill {
 }
 
 impl Kill {
-    /// Parses for example `b:1234:sent`; `None` if the text has another form.
+    /// Parses for example `b:1234:sent`; `None` if the text has a different form.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, rest) = text.split_once(':')?;
         let (call, sent) = rest.split_once(':')?;

@@ -137,7 +137,10 @@ fn gates(report: &CheckReport, out: &mut String) {
 /// Appends the notifications and the hours.
 fn lists(report: &CheckReport, out: &mut String) {
     let notification = |n: &NotificationLine| {
-        let problem = n.problem.as_ref().map_or_else(String::new, |why| format!(". **Cannot be delivered**: {why}"));
+        let problem = n
+            .problem
+            .as_ref()
+            .map_or_else(String::new, |why| format!(". **This notification cannot be delivered**: {why}"));
         format!("{}: {}{problem}", n.to, n.on.join(", "))
     };
     let notifications: Vec<_> = report.notifications.iter().map(notification).collect();

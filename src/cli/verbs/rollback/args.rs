@@ -55,7 +55,7 @@ pub struct Rollback {
     #[arg(long, hide = true)]
     pub to: Option<String>,
     // Hidden, because the help must fit on a screen; a rollback without them names both, and the topic `waves` has them.
-    /// Of a plan with waves, roll back only this wave
+    /// Roll back only this wave (for a plan with waves)
     #[arg(long, hide = true, value_name = "NAME", requires = "target", conflicts_with = "all")]
     pub wave: Option<String>,
     /// Of a plan with waves, roll back all waves, the last one first

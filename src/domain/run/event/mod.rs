@@ -273,7 +273,7 @@ pub enum Event {
         #[serde(default)]
         dry_run: bool,
     },
-    /// The compare gate has another verdict, or other reasons for it.
+    /// The compare gate has a different verdict, or other reasons for it.
     Compared(Comparison),
     /// A rollback starts.
     RollbackStarted {

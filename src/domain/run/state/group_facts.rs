@@ -27,7 +27,7 @@ pub struct ReturnGroups {
     pub baseline: u32,
 }
 
-/// A copy of a state may be changed, so it computes its facts itself.
+/// Returns no facts. The copy of a state may be changed, so it must compute its own facts.
 impl Clone for GroupFacts {
     fn clone(&self) -> Self {
         Self::default()

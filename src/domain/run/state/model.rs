@@ -17,9 +17,9 @@ use crate::domain::run::header_rule::HeaderRules;
 use crate::domain::run::hook::HookId;
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 
-/// The time after a read-back during which an older value counts as a late reading, not as drift. Load balancers are
-/// eventually consistent without a published limit. Real drift to the old value is therefore detected later by this
-/// time.
+/// How long after a read-back an older value counts as a late reading and not as drift. Load balancers are eventually
+/// consistent without a published limit. Therefore, if someone really sets a route back to the old value, this is
+/// detected only after this time.
 pub const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
 
 /// The value of `by` in events without an operator request. The value is only for people and has no effect.

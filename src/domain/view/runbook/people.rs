@@ -56,7 +56,7 @@ pub(super) fn stopping(input: &RunbookInput<'_>, out: &mut String) {
         line("back to an earlier step, and stay", &format!("abort --to-step {name}"), does);
     }
     let does = "the same in three stages; each waits until the old cluster has enough healthy targets";
-    line("back, but the old cluster was scaled down", "rollback --ramp 25,50,100 --every 2m", does);
+    line("go back when the old cluster was scaled down", "rollback --ramp 25,50,100 --every 2m", does);
     put(
         out,
         "\n`^C` once in the terminal of the run leaves it paused, and **nobody guards it** until someone types `resume`. \
