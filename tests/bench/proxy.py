@@ -1,4 +1,4 @@
-"""A proxy in front of moto: delayed responses, a bucket for modifying calls, random refusals, and a log of all requests with their times."""
+"""A proxy in front of moto: delayed responses, a bucket for modifying calls, random refusals, a list of allowed actions, and a log of all requests with their times."""
 
 import asyncio
 import random
@@ -10,6 +10,7 @@ THROTTLED = (
     b"<ErrorResponse xmlns=\"http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/\"><Error><Type>Sender</Type>"
     b"<Code>Throttling</Code><Message>Rate exceeded</Message></Error><RequestId>1</RequestId></ErrorResponse>"
 )
+DENIED = THROTTLED.replace(b"Throttling", b"AccessDenied").replace(b"Rate exceeded", b"not authorized")
 FAILED = THROTTLED.replace(b"Throttling", b"InternalFailure").replace(b"Rate exceeded", b"no").replace(b"Sender", b"Receiver")
 
 
@@ -25,10 +26,10 @@ class Proxy:
         threading.Thread(target=lambda: asyncio.run(self.serve(ready)), daemon=True).start()
         ready.wait()
 
-    def reset(self, delay: float = 0.0, bucket: tuple | None = None, bad: tuple | None = None, seed: int = 1) -> None:
+    def reset(self, delay: float = 0.0, bucket: tuple | None = None, bad: tuple | None = None, seed: int = 1, allowed: tuple = ()) -> None:
         """Sets the delay of responses in seconds, the bucket (burst, per second) and the refusals (fraction of throttled calls, fraction of failing writes, half of
-        which have an effect)."""
-        self.delay, self.bucket, self.bad = delay, bucket, bad
+        which have an effect). Refuses all actions except the allowed ones; without a list, all actions are allowed."""
+        self.delay, self.bucket, self.bad, self.allowed = delay, bucket, bad, allowed
         self.tokens, self.filled = (bucket[0] if bucket else 0.0), time.perf_counter()
         self.random = random.Random(seed)
         self.log: list[tuple[str, float, float, int]] = []
@@ -60,7 +61,7 @@ class Proxy:
         came = time.perf_counter()
         action = next((p[7:].decode() for p in body.split(b"&") if p.startswith(b"Action=")), "?")
         modifies = action.startswith(("Modify", "AddTags", "RemoveTags"))
-        refusal, lost = self.refusal(modifies)
+        refusal, lost = ((403, DENIED), False) if self.allowed and action not in self.allowed else self.refusal(modifies)
         done = None if refusal and not lost else asyncio.ensure_future(self.forward(head, body))
         await asyncio.sleep(self.delay)
         response = await done if done else b""

@@ -21,6 +21,8 @@ from proxy import Proxy
 HERE = pathlib.Path(__file__).resolve().parent
 KEYS = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 MODIFIES = ("ModifyRule", "ModifyListener")
+# The only actions that an emergency depends on.
+EMERGENCY = ("DescribeLoadBalancers", "DescribeListeners", "DescribeRules", *MODIFIES)
 
 
 class TestSetup:
@@ -121,11 +123,11 @@ spec:
             raise RuntimeError(f"{args} exit {done.returncode}\n{(done.stdout + done.stderr)[-800:]}")
         return done.stdout + done.stderr
 
-    def set_halfway(self, lb: dict) -> None:
+    def set_halfway(self, lb: dict, a: int = 50, b: int = 50) -> None:
         """Sets the same weights without a run of cutover."""
         self.proxy.reset()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda r: self.elb.modify_rule(RuleArn=r[0], Actions=[forward(r[1], 50, 50)]), lb["rules"]))
+            list(pool.map(lambda r: self.elb.modify_rule(RuleArn=r[0], Actions=[forward(r[1], a, b)]), lb["rules"]))
 
     def forget(self) -> None:
         """Removes the state folder, so that no run is known, as on another machine."""
@@ -144,8 +146,8 @@ spec:
         end = time.perf_counter() - begin
         writes = [(came - begin, answered - begin) for action, came, answered, status in self.proxy.log if action in MODIFIES and status == 200]
         reads = [answered - begin for action, _, answered, status in self.proxy.log if action in ("DescribeRules", "DescribeListeners") and status == 200]
-        if self.weights(lb) != {(100, 0)}:
-            raise RuntimeError(f"not all weights are restored: {self.weights(lb)}")
+        if any(a == 0 or b != 0 for a, b in self.weights(lb)):
+            raise RuntimeError(f"not all weights are as wanted: {self.weights(lb)}")
         last = max(answered for _, answered in writes)
         read = [r for r in reads if r > last]
         return {"first": min(came for came, _ in writes), "last": last, "read": min(read) if read else None, "end": end, "calls": len(self.proxy.log)}
@@ -250,6 +252,25 @@ def bucket(setup: TestSetup) -> None:
     verdict("last write accepted, against 100 ms + 80/3 s", t["last"] / (0.1 + 80 / 3), 1.10)
 
 
+def evacuate(setup: TestSetup) -> None:
+    """Moves a third of the traffic away from the second groups, with only the permissions of an emergency."""
+    lb = setup.balancer(100)
+    print(f"\n100 rules, a third of the traffic, 100 ms late{'':>14}{'first':>9}{'last':>9}{'read':>9}{'end':>9}{'calls':>7}", flush=True)
+    rounds, ours = [], []
+    command = ["evacuate", "--load-balancer", lb["name"], "--away-from", "*-b", "--yes"]
+    for _ in range(3):
+        setup.wipe(lb)
+        setup.set_halfway(lb, 67, 33)
+        rounds.append(setup.timed(lb, 0.1, setup.curl(lb)))
+        setup.set_halfway(lb, 67, 33)
+        ours.append(setup.timed(lb, 0.1, lambda: setup.cutover(command), allowed=EMERGENCY))
+    lower_bound, evacuated = median_run(rounds), median_run(ours)
+    line("curl -Z, only the requests (lower bound)", lower_bound)
+    line("cutover evacuate --load-balancer", evacuated)
+    verdict("from the first to the last write, relative to the lower bound", (evacuated["last"] - evacuated["first"]) / lower_bound["last"], 2.0)
+    verdict("last write accepted, relative to the lower bound", evacuated["last"] / lower_bound["last"], 4.0)
+
+
 def bad(setup: TestSetup) -> None:
     lb = setup.balancer(20)
     print(f"\n20 rules, half of the calls throttled and a fifth failing{'first':>8}{'last':>9}{'read':>9}{'end':>9}{'calls':>7}", flush=True)
@@ -342,7 +363,7 @@ def measure(options, tools: str) -> int:
             rounds = [(20, 0.1)] if options.quick else [(n, d) for n in (20, 1, 50, 100) for d in (0.1, 0.02, 0.0)]
             # The CLI needs a second per rule, so it is omitted if its result is known from other rows.
             parts = [(f"rivals {n} {d}", lambda n=n, d=d: rivals(setup, n, d, n <= 20 or d == 0.1)) for n, d in rounds]
-            parts += [("bucket", lambda: bucket(setup))]
+            parts += [("bucket", lambda: bucket(setup)), ("evacuate", lambda: evacuate(setup))]
             if not options.quick:
                 parts += [("bad", lambda: bad(setup)), ("journal", lambda: journal(setup)), ("calls", lambda: calls(setup)), ("memory", lambda: memory(setup))]
             for name, part in parts:
