@@ -35,6 +35,12 @@ pub(super) fn kept_share(view: &RunView) -> String {
     format!("UNGUARDED: the run is finished, {}, and nothing rolls that back", kept.join(", "))
 }
 
+/// Whether a run was aborted to an earlier step, and no later run has moved back the share that this left.
+pub(super) fn keeps_share(view: &RunView) -> bool {
+    let mut shares = view.traffic.iter().flat_map(|group| group.shares.iter().skip(1));
+    view.aborted_to.is_some() && shares.any(|(_, share)| *share > 0.0)
+}
+
 /// A section: the heading and its lines.
 pub(super) type Section = (&'static str, Vec<String>);
 
@@ -91,7 +97,8 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
             RunOutcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
             RunOutcome::Aborted => match view.aborted_to {
                 Some(step) => {
-                    (Tone::Warn, format!("aborted to the shares of step {step}; the traffic is not all back"))
+                    let left = if keeps_share(view) { "; the traffic is not all back" } else { "" };
+                    (Tone::Warn, format!("aborted to the shares of step {step}{left}"))
                 }
                 // A run that has completed is after its last step.
                 None if view.step > view.steps.len() => {
@@ -487,7 +494,7 @@ fn guard(view: &RunView, style: &Style) -> String {
         Guard::Unguarded { since } => {
             style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now)))
         }
-        Guard::Over if view.aborted_to.is_some() => style.paint(Tone::Bad, &kept_share(view)),
+        Guard::Over if keeps_share(view) => style.paint(Tone::Bad, &kept_share(view)),
         Guard::Over => "none, the run is finished".into(),
     }
 }

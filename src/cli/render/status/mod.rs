@@ -1,7 +1,9 @@
 //! Renders `cutover status RUN` as text and as JSON: the state of a run, and the commands to continue or to roll back.
 
 use super::fit::{Screen, fitted};
-use super::sections::{Section, drift, gates, kept_share, lay_out, put_back, sections, state_line, traffic, wrapped};
+use super::sections::{
+    Section, drift, gates, keeps_share, kept_share, lay_out, put_back, sections, state_line, traffic, wrapped,
+};
 use super::style::{Style, Tone};
 use crate::app::view::{DriftKind, DriftView, Guard, RunView};
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, WaitReason};
@@ -68,7 +70,7 @@ fn wave_tone(status: WaveStatus) -> Tone {
 /// now, how to continue and how to roll back.
 pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     let guard = match view.guard {
-        Guard::Over if view.aborted_to.is_some() => vec![style.paint(Tone::Bad, &kept_share(view))],
+        Guard::Over if keeps_share(view) => vec![style.paint(Tone::Bad, &kept_share(view))],
         Guard::Over => Vec::new(),
         _ if view.retired => vec!["the old cluster is not retired yet".to_owned()],
         _ if was_taken_over(view) => vec![style.paint(Tone::Warn, TAKEN_OVER)],
@@ -92,7 +94,7 @@ fn commands_after_end(view: &RunView) -> Vec<String> {
     let plan = &view.plan_file;
     let report = || format!("cutover report {}   # a page: what happened, and why", view.run);
     match view.outcome {
-        _ if view.without_journal.is_some() || view.retired || view.aborted_to.is_some() => Vec::new(),
+        _ if view.without_journal.is_some() || view.retired || keeps_share(view) => Vec::new(),
         None => Vec::new(),
         Some(RunOutcome::Completed) => match view.waves.iter().find(|wave| wave.status != WaveStatus::Done) {
             Some(next) => vec![format!("cutover run {plan}   # the next wave, {}", next.wave)],
@@ -170,7 +172,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         let line = format!("cutover {verb} {}{options}", view.run);
         if why.is_empty() { line } else { format!("{line}   # {why}") }
     };
-    if let (Some(RunOutcome::Aborted), Some(step)) = (view.outcome, view.aborted_to) {
+    if let (Some(RunOutcome::Aborted), Some(step)) = (view.outcome, view.aborted_to.filter(|_| keeps_share(view))) {
         return vec![format!(
             "cutover run {} --from-step {}   # a new run with the same plan file",
             view.plan_file,
@@ -279,7 +281,7 @@ pub(super) fn rollback_commands(view: &RunView) -> Vec<String> {
                 view.without_journal.clone().unwrap_or_else(|| format!("cutover rollback {}{}", view.run, force(view)));
             command.lines().map(|line| line.trim_start().to_owned()).collect()
         }
-        Some(RunOutcome::Aborted) if view.aborted_to.is_some() => vec![format!("cutover rollback {}", view.run)],
+        Some(RunOutcome::Aborted) if keeps_share(view) => vec![format!("cutover rollback {}", view.run)],
         Some(RunOutcome::RolledBack | RunOutcome::Aborted) if view.sticky_clients_left => vec![break_stickiness(view)],
         Some(RunOutcome::RolledBack | RunOutcome::Aborted) => Vec::new(),
     }
