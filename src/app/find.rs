@@ -19,6 +19,7 @@ use crate::plan;
 use crate::plan::instance_names::with_addresses;
 use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, StepKind};
+use crate::plan::suggest::near_name;
 use crate::port::store::{RunSummary, Store};
 
 /// A run from the store, with its records and its plan.
@@ -234,6 +235,12 @@ pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse -
 async fn unknown_run(store: &dyn Store, target: &str) -> Failure {
     let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
     let failure = with_run_list(store, failure).await;
+    let runs = store.runs().await.unwrap_or_default();
+    let names = runs.iter().flat_map(|run| [run.plan.as_str(), run.id.as_str()]);
+    let failure = match near_name(target, names) {
+        Some(near) => failure.next(format!("did you mean `{near}`?")),
+        None => failure,
+    };
     let is_file = [".yaml", ".yml"].iter().any(|end| target.ends_with(end)) || target.contains('/');
     if is_run_id(target) {
         failure.next(NO_REHEARSALS)

@@ -29,9 +29,9 @@ impl OnFreeze {
 /// The run that a command reads.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct RunArg {
-    /// Run id, plan name or plan file
+    /// Run id, plan name or plan file [default: the only unfinished run]
     #[arg(value_name = "RUN|PLAN")]
-    pub target: String,
+    pub target: Option<String>,
 }
 
 /// The run that a command changes, with an option to skip the confirmation.

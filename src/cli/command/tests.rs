@@ -58,6 +58,13 @@ fn only_commands_that_may_ask_accept_yes() {
 }
 
 #[test]
+fn commands_that_steer_a_run_take_the_only_unfinished_one_without_a_name() {
+    for verb in ["pause", "resume", "approve", "promote", "abort", "abort --yes", "promote --full"] {
+        assert!(read(&format!("cutover {verb}")).is_ok(), "{verb}");
+    }
+}
+
+#[test]
 fn rollback_accepts_no_target_or_one_kind_of_target() {
     assert!(read("cutover rollback").is_ok());
     assert!(read("cutover rollback alpha-webapp --yes --force --take-over").is_ok());
@@ -149,8 +156,7 @@ fn usage_lines_show_only_what_is_required_and_apply_suggests_run() {
         let text = read(line).expect_err("should be refused").to_string();
         text.lines().find_map(|line| line.strip_prefix("Usage: ").map(str::to_owned)).unwrap_or_default()
     };
-    assert_eq!(usage("cutover pause --state-dir /tmp/x"), "cutover pause [OPTIONS] <RUN|PLAN>");
-    assert_eq!(usage("cutover abort --yes --color never"), "cutover abort [OPTIONS] <RUN|PLAN>");
+    assert_eq!(usage("cutover finalize --state-dir /tmp/x"), "cutover finalize [OPTIONS] <RUN|PLAN>");
     assert_eq!(usage("cutover run --until half"), "cutover run [OPTIONS] <PLAN>");
     let apply = read("cutover apply plan.yaml").expect_err("another tool's word").to_string();
     assert!(apply.contains("'run'"), "{apply}");

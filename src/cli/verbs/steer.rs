@@ -225,8 +225,8 @@ fn hours_question(plan: &Plan, state: &State, ignored: bool) -> String {
 }
 
 /// Sends a request to the run without a question, because the command itself is the confirmation. With `question`, the
-/// request moves the run forward: the live shares and the verdicts of the metric gates are shown first. On a terminal,
-/// without `yes`, the operator is then asked if something speaks against the request.
+/// request moves the run forward: the live shares and the verdicts of the metric gates are shown first. Without `yes`,
+/// the operator is then asked if something speaks against the request.
 async fn send(
     global: &Global,
     named: &RunArg,
@@ -247,8 +247,8 @@ async fn send(
 }
 
 /// Shows the live shares and the gates' verdicts that an operator approves, and what the next move still waits for.
-/// Asks on a terminal if a gate does not pass, if the request skips an approval, or if someone else put the traffic
-/// back.
+/// Asks if a gate does not pass, if the request skips an approval, or if someone else put the traffic back. Without a
+/// terminal, such a request needs `--yes`, like every question.
 async fn confirm_verdicts(
     global: &Global,
     found: &StoredRun,
@@ -267,7 +267,7 @@ async fn confirm_verdicts(
     let back = view.put_back.as_ref().map(|_| "someone else put the traffic back".to_owned());
     let skipped = skipped_approvals(&found.plan, state, request);
     let doubts: Vec<_> = back.into_iter().chain(skipped).chain(gates).collect();
-    let is_asked = !yes && !doubts.is_empty() && term::stdin() && term::stderr();
+    let is_asked = !yes && !doubts.is_empty();
     let then = live.then(|route| live.now(route), &request::state_after(&found.plan, state, request));
     if !is_asked && !then.is_empty() {
         term::print_error(then.trim_start());
@@ -302,9 +302,13 @@ fn show_verdicts(global: &Global, found: &StoredRun, state: &State, live: &RunQu
 }
 
 async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, StoredRun), Failure> {
-    let store = state_store::open_for_target(&global.state_options(), Some(&named.target)).await?;
-    let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await;
-    let found = elsewhere::or_say_where(found, &named.target).await?;
+    let target = named.target.as_deref();
+    let store = state_store::open_for_target(&global.state_options(), target).await?;
+    let found = find::run(&*store, target, term::style_err(global.color).color).await;
+    let found = elsewhere::or_say_where(found, target.unwrap_or_default()).await?;
+    if target.is_none() {
+        term::print_error(&format!("the only unfinished run: {}", found.run.id));
+    }
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is finished", found.run.id));
         let retired = found.state().is_ok_and(|state| state.retirement.is_some());

@@ -23,14 +23,21 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
 
     let approve = lab.cutover("approve two-terminals");
     assert_eq!(approve.code, 2, "`approve` must be refused during a bake: {approve:?}");
-    let pause = lab.cutover("pause two-terminals");
+    let pause = lab.cutover("pause");
     assert_eq!((pause.code, pause.out.contains("paused by alice@")), (0, true), "{pause:?}");
+    assert!(pause.err.contains(&format!("the only unfinished run: {}", run.run)), "{pause:?}");
+    let misspelt = lab.cutover("status two-terminal");
+    assert!(misspelt.code == 2 && misspelt.err.contains("did you mean `two-terminals`?"), "{misspelt:?}");
     run.until_event("paused");
     let paused = lab.cutover("status two-terminals").out;
     assert!(paused.contains("paused by alice@") && paused.contains(&format!("cutover resume {}", run.run)), "{paused}");
     assert_eq!(lab.cutover("resume two-terminals --yes").code, 0);
     run.until_event("resumed");
 
+    // Regression test: without a terminal, nothing was asked, although it skips an approval.
+    let unasked = lab.cutover("promote plan.yaml --full");
+    assert!(unasked.code == 2 && unasked.err.contains("add --yes"), "{unasked:?}");
+    assert!(unasked.err.contains("it skips the approval of step 4"), "{unasked:?}");
     let promote = lab.cutover("promote plan.yaml");
     assert_eq!(promote.code, 0, "{promote:?}");
     run.until_step(4);
