@@ -10,6 +10,7 @@ use crate::base::haproxy::{Backend, Group, is_glob, is_name};
 use crate::cli::args::{Global, ReadOptions, value};
 use crate::cli::reading::with_progress;
 use crate::cli::term;
+use crate::cli::verbs::rollback::existing_names;
 use crate::domain::elb::select::BalancerReadError;
 use crate::domain::traffic::Unreadable;
 use crate::domain::view::init::haproxy::{self, HaproxyRequest};
@@ -87,7 +88,16 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
     let balancer = connect::balancer(&config);
-    let text = with_progress(0, init(&request, &*balancer.inventory, from, to)).await.map_err(init_failure)?;
+    let text = match with_progress(0, init(&request, &*balancer.inventory, from, to)).await {
+        Ok(text) => text,
+        Err(error) => {
+            let names = match &error {
+                InitError::Look(BalancerReadError::NotOne { selector, .. }) => existing_names(&config, selector).await,
+                _ => None,
+            };
+            return Err(names.into_iter().fold(init_failure(error), Failure::next));
+        }
+    };
     let _ = term::print(text.trim_end());
     term::print_error("plan written; review the plan, then type: cutover check PLAN");
     Ok(Exit::Done)

@@ -30,6 +30,9 @@ fn init_and_check_work_without_a_terminal() {
     assert!(!check.out.contains('\u{1b}'), "the output to a pipe must have no colour: {check:?}");
     assert!(lab.cutover("check plan.yaml --output json").records().len() > 3);
 
+    let misspelt = lab.cutover_with(&["init", "--load-balancer", "alpha-webap", "--from", "*-a", "--to", "*-b"]);
+    assert_eq!(misspelt.code, 2, "{misspelt:?}");
+    assert!(misspelt.err.contains("load balancers in ap-northeast-2: alpha-webapp"), "{misspelt:?}");
     let unasked = lab.cutover("run plan.yaml");
     assert_eq!((unasked.code, unasked.err.contains("add --yes")), (2, true), "{unasked:?}");
     for (words, code) in [
@@ -101,7 +104,7 @@ fn two_unfinished_runs_are_named_if_a_command_needs_one() {
         let left = lab.cutover("run plan.yaml --yes --until 1");
         assert_eq!(left.code, 8, "{left:?}");
     }
-    for verb in ["status", "rollback"] {
+    for verb in ["status", "rollback", "pause", "approve", "promote", "abort --yes", "resume --yes"] {
         let result = lab.cutover(verb);
         assert_eq!(result.code, 2, "{verb}: {result:?}");
         assert!(

@@ -7,6 +7,7 @@ use crate::adapter::aws::SdkConfig;
 use crate::app::connect;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::Selector;
+use crate::plan::suggest::near_name;
 use crate::port::Detail;
 
 /// The message if no AWS region is set.
@@ -31,8 +32,8 @@ const NAMED: usize = 20;
 /// The maximum time to list the load balancers.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Returns the line with the names of the load balancers that exist, after a name that matches none. Names that contain
-/// `wanted` come first.
+/// Returns the line with the names of the load balancers that exist, after a name that matches none. The name closest
+/// to `wanted` comes first, then those that contain it.
 pub async fn existing_names(config: &SdkConfig, wanted: &str) -> Option<String> {
     let region = config.region()?.to_string();
     let balancer = connect::balancer(config);
@@ -40,7 +41,8 @@ pub async fn existing_names(config: &SdkConfig, wanted: &str) -> Option<String> 
     let found = connect::reads().read(0, balancer.inventory.load_balancers(&all, Detail::Listed));
     let found = tokio::time::timeout(TIMEOUT, found).await.ok()?.ok()?;
     let mut names: Vec<_> = found.into_iter().map(|lb| lb.name).collect();
-    names.sort_by_key(|name| (!name.contains(wanted), name.clone()));
+    let near = near_name(wanted, names.iter().map(String::as_str)).map(str::to_owned);
+    names.sort_by_key(|name| (near.as_ref() != Some(name), !name.contains(wanted), name.clone()));
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
     Some(match (names.is_empty(), more) {
