@@ -272,7 +272,10 @@ async fn confirm_verdicts(
     if !is_asked && !then.is_empty() {
         term::print_error(then.trim_start());
     }
-    confirm(!is_asked, &format!("{question}, although {}?{then}", doubts.join(", and ")), UNCHANGED_MESSAGE)
+    let doubts = doubts.join(", and ");
+    let asked = confirm(!is_asked, &format!("{question}, although {doubts}?{then}"), UNCHANGED_MESSAGE);
+    // Without a terminal, the question was not shown.
+    asked.map_err(|failure| if failure.exit == Exit::Usage { failure.next(format!("note: {doubts}")) } else { failure })
 }
 
 /// Returns a text with the approvals that a promotion skips. The journal then has no approver for them. `None` if it

@@ -37,6 +37,7 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     // Regression test: without a terminal, nothing was asked, although it skips an approval.
     let unasked = lab.cutover("promote plan.yaml --full");
     assert!(unasked.code == 2 && unasked.err.contains("add --yes"), "{unasked:?}");
+    assert!(unasked.err.contains("it skips the approval of step 4"), "{unasked:?}");
     let promote = lab.cutover("promote plan.yaml");
     assert_eq!(promote.code, 0, "{promote:?}");
     run.until_step(4);
