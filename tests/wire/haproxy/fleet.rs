@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::clients::Clients;
 use crate::programs::variable;
 use crate::terminal::support::VerbOutput;
 
@@ -256,12 +256,22 @@ impl Fleet {
 
     /// Starts clients that send two hundred requests a second to all instances.
     pub fn clients(&self) -> Clients {
-        Clients::start(self.instances.iter().map(|instance| instance.port).collect())
+        let ports: Vec<_> = self.instances.iter().map(|instance| instance.port).collect();
+        Clients::start(&ports)
     }
 
     /// Starts such clients for the map of slots.
     pub fn clients_of_map(&self) -> Clients {
-        Clients::start(self.instances.iter().map(|instance| instance.map_port).collect())
+        Clients::start(&self.map_ports())
+    }
+
+    /// Starts clients for the map of slots that send the next request at once.
+    pub fn fast_clients_of_map(&self) -> Clients {
+        Clients::without_pauses(&self.map_ports())
+    }
+
+    fn map_ports(&self) -> Vec<u16> {
+        self.instances.iter().map(|instance| instance.map_port).collect()
     }
 }
 
@@ -304,89 +314,6 @@ fn instance(folder: &Path, number: usize, servers: &[Server], options: &str) -> 
         std::thread::yield_now();
     }
     instance
-}
-
-/// The answer to a request, or its failure, with the time at which the request began.
-type Answer = (Instant, String);
-
-/// The requests that clients send all the while.
-pub struct Clients {
-    answers: Arc<(Mutex<Vec<Answer>>, Condvar)>,
-    ends: Arc<AtomicBool>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl Clients {
-    fn start(ports: Vec<u16>) -> Self {
-        let (answers, ends) = (Arc::new((Mutex::new(Vec::new()), Condvar::new())), Arc::new(AtomicBool::new(false)));
-        let client = |n: usize| {
-            let (answers, ends, ports) = (Arc::clone(&answers), Arc::clone(&ends), ports.clone());
-            std::thread::spawn(move || {
-                for port in ports.iter().cycle().skip(n) {
-                    if ends.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let began = Instant::now();
-                    let answer = request(*port).unwrap_or_else(|error| format!("failed: {error}"));
-                    answers.0.lock().expect("the lock should be free").push((began, answer));
-                    answers.1.notify_all();
-                    // This is the rate of the requests, not a wait for anything.
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-            })
-        };
-        let threads = (0..4).map(client).collect();
-        Self { answers, ends, threads }
-    }
-
-    /// Waits for the answers to this number of requests that begin from now on, and returns the share of servers whose
-    /// names begin with `b`, in percent.
-    pub fn measure(&self, count: usize) -> f64 {
-        let (lock, changed) = &*self.answers;
-        let now = Instant::now();
-        let mut answers = lock.lock().expect("the lock should be free");
-        let before = answers.len();
-        let of_b = loop {
-            while answers.len() < before + count {
-                answers = changed.wait(answers).expect("the lock should be free");
-            }
-            let mut new = answers.iter().filter(|(began, _)| *began >= now).map(|(_, name)| name.starts_with('b'));
-            if new.clone().count() >= count {
-                break new.by_ref().take(count).filter(|of_b| *of_b).count();
-            }
-            answers = changed.wait(answers).expect("the lock should be free");
-        };
-        let number = |count: usize| f64::from(u32::try_from(count).expect("the count should be small"));
-        number(of_b) * 100.0 / number(count)
-    }
-
-    /// Ends the requests. Returns the number of all answers, and the failures.
-    pub fn end(mut self) -> (usize, Vec<String>) {
-        self.ends.store(true, Ordering::SeqCst);
-        for thread in self.threads.drain(..) {
-            thread.join().expect("the client should end");
-        }
-        let answers = self.answers.0.lock().expect("the lock should be free");
-        (
-            answers.len(),
-            answers
-                .iter()
-                .filter(|(_, answer)| answer.starts_with("failed"))
-                .map(|(_, failure)| failure.clone())
-                .collect(),
-        )
-    }
-}
-
-fn request(port: u16) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: webapp.example\r\nConnection: close\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    match text.strip_prefix("HTTP/1.1 200").and_then(|text| text.split_once("\r\n\r\n")) {
-        Some((_, body)) => Ok(body.to_owned()),
-        None => Err(std::io::Error::other(text.lines().next().unwrap_or("no answer").to_owned())),
-    }
 }
 
 /// A run of `cutover`, record by record.
