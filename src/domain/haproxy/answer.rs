@@ -170,6 +170,7 @@ mod tests {
         assert!(matches!(problem("Permission denied\n\n"), Some(Unreadable::Denied(_))));
         assert!(matches!(problem("Can't find backend.\n\n"), Some(Unreadable::NotFound(_))));
         assert!(matches!(problem("Unknown command, but maybe\n  show\n\n"), Some(Unreadable::Setup(_))));
+        assert!(matches!(problem("Unknown command: 'set', but maybe\n  show\n\n"), Some(Unreadable::Setup(_))));
         let statically = "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n\n";
         assert!(matches!(problem(statically), Some(Unreadable::Setup(why)) if why.contains("roundrobin")));
         assert_eq!(problem("\n"), None);

@@ -103,8 +103,9 @@ async fn lab_answers_as_haproxy_does() {
         let [real, ours] = both(&command);
         assert_eq!(comparable(&ours), comparable(&real), "the answer to `{command}`");
     }
-    let [real, ours] = both("show nonsense");
-    assert_eq!(ours.lines().next(), real.lines().next());
+    // HAProxy 3.0 repeats the first word of the command, which 2.6 and the lab do not.
+    let [real, ours] = both("show nonsense").map(|text| text.lines().next().map(|line| line.replace(": 'show'", "")));
+    assert_eq!(ours, real);
     for name in ["Version: ", "Pid: ", "Uptime_sec: ", "Start_time_sec: "] {
         let [real, ours] = both("show info").map(|text| text.lines().any(|line| line.starts_with(name)));
         assert!(real && ours, "{name}");
