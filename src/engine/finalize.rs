@@ -18,7 +18,7 @@ pub async fn read_facts(plan: &Plan, state: &State, ports: &Ports, quiet: Durati
 
 async fn read_at_pace(plan: &Plan, state: &State, ports: &Ports, quiet: Duration) -> FinalizeFacts {
     let balancer = &ports.balancer;
-    let ids: Vec<_> = state.routes.keys().cloned().collect();
+    let ids: Vec<_> = state.routes.keys().chain(state.left_out.keys()).cloned().collect();
     let carrying: BTreeSet<String> = state.routes.values().flat_map(groups_with_weight).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();
     let (workloads, requests): (Vec<_>, Vec<_>) =

@@ -11,17 +11,20 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::waves::WaveRuns;
 use crate::app::{connect, drive, find, identity, owner, state_store};
+use crate::base::haproxy::{Backend, Group};
 use crate::base::number::count;
+use crate::base::text::shell_word;
 use crate::cli::args::{Global, Output, help_text, value};
 use crate::cli::render;
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::render::wrap::hang;
 use crate::cli::term;
 use crate::domain::decide::finalize::{ConditionStatus, FinalizeCondition, blocked_by_run, judge, worst_status};
-use crate::domain::run::state::{Phase, State};
+use crate::domain::run::state::{Phase, Route, State};
 use crate::domain::view::final_weights::final_weights;
 use crate::domain::waves::WaveStatus;
 use crate::engine::{Ports, finalize, ownership};
+use crate::plan::model::Plan;
 use crate::port::store::{Request, Store};
 
 /// The arguments of `cutover finalize`.
@@ -185,7 +188,27 @@ async fn read_conditions(args: &Finalize, found: &StoredRun, state: &State, port
         return vec![unfit];
     }
     let facts = finalize::read_facts(&found.plan, state, ports, args.quiet_for).await;
-    judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now())
+    let mut items = judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now());
+    let left_out = items.iter_mut().filter(|item| item.what == "leftOut").zip(state.left_out.values());
+    for (item, route) in left_out.filter(|(item, _)| item.stands != ConditionStatus::Yes) {
+        if let Some(command) = move_command(&found.plan, route) {
+            item.message += &format!("; to move it to {} when it answers: {command}", found.plan.strategy.to);
+        }
+    }
+    items
+}
+
+/// Returns the command that gives the new cluster the traffic of an instance that was left out.
+fn move_command(plan: &Plan, route: &Route) -> Option<String> {
+    let glob = |cluster| Some(Group::parse(route.start.groups.get(cluster)?)?.glob);
+    let (old, new) = (glob(&plan.strategy.from)?, glob(&plan.strategy.to)?);
+    let backend = Backend::parse(route.start.id.id())?;
+    let table = match backend.map_file() {
+        Some(file) => format!("--map {}", shell_word(&file)),
+        None => format!("--backend {}", shell_word(&backend.name)),
+    };
+    let [address, new, old] = [backend.address, new, old].map(|word| shell_word(&word));
+    Some(format!("cutover rollback --haproxy {address} {table} --back-to {new} --away-from {old}"))
 }
 
 fn unfinished_retirement(state: &State) -> FinalizeCondition {

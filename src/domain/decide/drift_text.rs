@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::desired_split::{self, shares_text};
 use super::drift_cause;
+use super::left_out;
 use super::replacement::deleted_object;
 pub use super::replacement::describe_deletion;
 use crate::domain::run::state::{Route, State};
@@ -90,10 +91,7 @@ pub fn accepted(c: &Context<'_>) -> Vec<String> {
         let (label, before, now) = (&route.start.label, &route.start.conditions, &route.conditions);
         format!("{label}: the conditions are `{now}`, no longer `{before}`, accepted with `resume --keep-live`")
     });
-    let left_out = state.left_out.values().map(|route| {
-        format!("{}: not moved, because it did not answer; accepted with `resume --without`", route.start.label)
-    });
-    deleted.chain(changed).chain(left_out).collect()
+    deleted.chain(changed).chain(left_out::texts(state)).collect()
 }
 
 /// Returns the routes that do not have the shares of the plan's last step, after this step, each with the reason. The

@@ -25,7 +25,7 @@ const METRIC_DELAY: Duration = Duration::from_mins(3);
 /// The facts that `finalize` needs.
 #[derive(Debug, Clone, Default)]
 pub struct FinalizeFacts {
-    /// The current content of the run's routes, or why a route could not be read.
+    /// The current content of the run's routes and of those that it left out, or why a route could not be read.
     pub routes: BTreeMap<RouteId, Result<RouteContent, Unreadable>>,
     /// All routes of the run's load balancers, by the ARN of the load balancer.
     pub census: BTreeMap<String, Result<RouteCensus, Unreadable>>,
@@ -39,7 +39,7 @@ pub struct FinalizeFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FinalizeCondition {
-    /// The subject: `run`, `shares`, `time`, `requests`, `rules`, `health`.
+    /// The subject: `run`, `shares`, `leftOut`, `time`, `requests`, `rules`, `health`.
     pub what: &'static str,
     /// Whether the condition is met.
     pub stands: ConditionStatus,
@@ -143,6 +143,7 @@ pub fn judge(
 ) -> Vec<FinalizeCondition> {
     let mut all = vec![condition("run", ConditionStatus::Yes, format!("the run {} has completed", state.run))];
     all.push(shares_condition(plan, state, facts));
+    all.extend(left_out_conditions(plan, state, facts));
     all.push(time_condition(plan, state, records, now));
     all.extend(facts.requests.iter().map(|(workload, seen)| requests_condition(plan, workload, seen, quiet, now)));
     all.push(rules_condition(plan, state, facts));
@@ -191,6 +192,38 @@ fn shares_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> Finali
         many => format!("; deleted: {many} routes ({})", list(&deleted)),
     };
     condition("shares", ConditionStatus::Yes, format!("{left}{deleted}"))
+}
+
+/// Evaluates for each route that was left out whether the old cluster can be retired: when its load balancer is back, it
+/// may still send requests there.
+fn left_out_conditions(plan: &Plan, state: &State, facts: &FinalizeFacts) -> impl Iterator<Item = FinalizeCondition> {
+    state.left_out.values().map(|route| {
+        let (stands, message) = left_out_status(plan, route, facts);
+        condition("leftOut", stands, message)
+    })
+}
+
+fn left_out_status(plan: &Plan, route: &Route, facts: &FinalizeFacts) -> (ConditionStatus, String) {
+    let from = &plan.strategy.from;
+    let left_out = format!("{} was left out with `resume --without`", route.start.label);
+    let live = match facts.routes.get(&route.start.id) {
+        Some(Ok(live)) => live,
+        other => {
+            let why = other.and_then(|read| read.as_ref().err()).map_or("not read".to_owned(), ToString::to_string);
+            let message = format!(
+                "{left_out} and cannot be read: {why}; if it comes back with the shares of the start, it sends requests to \
+                 {from}: first change its configuration, or remove it for good"
+            );
+            return (ConditionStatus::Unknown, message);
+        }
+    };
+    let share = live.forward_split().map(|split| desired_split::shares_of(route, split)).unwrap_or_default();
+    match share.get(from) {
+        Some(share) if *share > 0.0 => {
+            (ConditionStatus::No, format!("{left_out}; it answers again and sends {share:.0} % to {from}"))
+        }
+        _ => (ConditionStatus::Yes, format!("{left_out}; it answers again, and {from} has no weight there")),
+    }
 }
 
 /// Evaluates the condition that the cookies and the connections of the old groups' last clients have expired.

@@ -25,6 +25,7 @@ pub mod hand_over;
 pub mod header_rules;
 mod hooks;
 pub mod hours;
+mod left_out;
 pub mod metrics;
 pub mod newer;
 mod next;

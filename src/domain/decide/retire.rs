@@ -3,6 +3,7 @@
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
+use super::left_out;
 use super::route_status::{self, GroupedStatuses, RouteStatus};
 use crate::base::time::later;
 use crate::domain::run::event::{BindingStart, Event, RunOutcome, StopReason, WaitReason, Write};
@@ -50,7 +51,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
         outcome: RunOutcome::Completed,
         remarks: remarks(detach, &bindings).into_iter().chain(configured_members(c)).collect(),
         unresolved: blocked,
-        accepted: Vec::new(),
+        accepted: left_out::texts(c.state).collect(),
         notes: Vec::new(),
     }])
 }

@@ -1,10 +1,14 @@
 //! Runs at HAProxy, over the lab's instances: reloads, instances that are down or slow, writes of other people.
 
+use std::time::Duration;
+
 use cutover::app::exit::Exit;
+use cutover::domain::decide::finalize::{ConditionStatus, judge};
 use cutover::domain::run::event::{Event, Record, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::RouteId;
+use cutover::engine::finalize;
 use cutover::plan::model::Plan;
 use cutover::port::store::Request;
 use jiff::Timestamp;
@@ -157,6 +161,36 @@ async fn steps_go_on_without_a_lost_instance() {
     assert_eq!((ending_name(&end), exit(&end)), ("stuck", Exit::Stuck), "{}", test_run.output());
     test_run.assert_original(&[SECOND]);
     assert!(test_run.output().contains("NOT restored: webapp on 10.0.1.20:9999"), "{}", test_run.output());
+}
+
+/// `finalize` reads the instance that was left out, and its last record names it.
+#[tokio::test(start_paused = true)]
+async fn finalize_does_not_claim_an_instance_that_was_left_out() {
+    let mut test_run =
+        TestRun::begin_with(plan("plans/haproxy.yaml"), &scenario(&format!("{{faults: [{DEAD}]}}")), |s| {
+            s.exit_when_frozen = false;
+        })
+        .await;
+    let end = test_run.run_with(&mut once(leave_out(), |state| state.frozen.is_some())).await;
+    assert_eq!(ending_name(&end), "completed", "{}", test_run.output());
+    let records = test_run.records();
+    let state = State::fold(&records).expect("the records should be valid").expect("the run should have a state");
+    let quiet = Duration::from_mins(15);
+    let facts = finalize::read_facts(&test_run.plan, &state, &test_run.ports, quiet).await;
+    let items = judge(&test_run.plan, &state, &records, &facts, quiet, test_run.ports.clock.now());
+    let item = items.iter().find(|item| item.what == "leftOut").expect("the instance should be a condition");
+    assert_eq!(item.stands, ConditionStatus::Unknown, "{item:?}");
+    assert!(item.message.starts_with("webapp on 10.0.1.20:9999 was left out with `resume --without`"), "{item:?}");
+
+    let detach = Request::Detach { by: "bob@lab".into(), bindings: false };
+    let ProcessEnd::Ended(end) = test_run.run_process_with_request(&detach).await else { panic!("it must end") };
+    assert_eq!(ending_name(&end), "completed", "{}", test_run.output());
+    let last = test_run.records().into_iter().rev().find_map(|record| match record.event {
+        Event::Finished { accepted, .. } => Some(accepted),
+        _ => None,
+    });
+    let last = last.expect("the run should have ended");
+    assert!(last.len() == 1 && last[0].starts_with("webapp on 10.0.1.20:9999: not moved"), "{last:?}");
 }
 
 /// The operator named the wrong instance.

@@ -69,9 +69,25 @@ pub struct Instance {
     pub api: String,
     /// The file from which a new process reads the state of the servers.
     state: PathBuf,
+    /// Its configuration.
+    file: PathBuf,
 }
 
 impl Instance {
+    /// Starts a killed instance with its configuration again.
+    pub fn start_again(&self) {
+        self.kill();
+        self.process.replace(haproxy(&self.file));
+        self.wait_for_checks();
+    }
+
+    /// Waits until HAProxy has checked each server.
+    fn wait_for_checks(&self) {
+        while self.ask("show stat -1 4 -1").contains(",INI") {
+            std::thread::yield_now();
+        }
+    }
+
     /// Reloads the configuration, as `systemctl reload` does.
     pub fn reload(&self) {
         signal(&self.process.borrow(), "USR2");
@@ -301,19 +317,19 @@ fn instance(folder: &Path, number: usize, servers: &[Server], options: &str) -> 
         .replace("{options}", options);
     let file = folder.join(format!("haproxy-{number}.cfg"));
     std::fs::write(&file, text).expect("the configuration should be written");
-    let output =
-        std::fs::File::create(folder.join(format!("haproxy-{number}.log"))).expect("the log should be created");
-    let mut command = Command::new(variable("CUTOVER_HAPROXY"));
-    command.args(["-W", "-db", "-f"]).arg(&file).stdin(Stdio::null());
-    let errors = output.try_clone().expect("the log should be shared");
-    let process = command.stdout(output).stderr(errors).spawn().expect("HAProxy should start");
-    let instance =
-        Instance { process: RefCell::new(process), port, map_port, api: format!("tcp://127.0.0.1:{api}"), state };
-    // HAProxy has checked each server when all have the result of a check.
-    while instance.ask("show stat -1 4 -1").contains(",INI") {
-        std::thread::yield_now();
-    }
+    let process = RefCell::new(haproxy(&file));
+    let instance = Instance { process, port, map_port, api: format!("tcp://127.0.0.1:{api}"), state, file };
+    instance.wait_for_checks();
     instance
+}
+
+/// Starts HAProxy with a configuration. Its output goes to a file beside it.
+fn haproxy(file: &Path) -> Child {
+    let output = std::fs::File::create(file.with_extension("log")).expect("the log should be created");
+    let errors = output.try_clone().expect("the log should be shared");
+    let mut command = Command::new(variable("CUTOVER_HAPROXY"));
+    command.args(["-W", "-db", "-f"]).arg(file).stdin(Stdio::null());
+    command.stdout(output).stderr(errors).spawn().expect("HAProxy should start")
 }
 
 /// A run of `cutover`, record by record.

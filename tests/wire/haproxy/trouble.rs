@@ -156,6 +156,41 @@ fn steps_go_on_without_a_killed_instance() {
     assert_eq!(["a-1", "b-1"].map(|s| fleet.instances[0].weight(s)), ["0", "100"]);
 }
 
+/// `finalize` reads the instance that was left out, and names it with the command that moves it.
+#[test]
+#[ignore = "tier haproxy"]
+fn old_cluster_is_needed_while_an_instance_that_was_left_out_may_use_it() {
+    let (fleet, mut run) = half_way_with_a_killed_instance("      - setWeight: 100");
+    let killed = &fleet.instances[1];
+    let without = fleet.cutover(&format!("resume webapp --without {} --yes", killed.api));
+    assert_eq!(without.code, 0, "{without:?}");
+    run.until_event("leftOut");
+    assert_eq!(fleet.cutover("approve webapp").code, 0);
+    let (code, output) = run.end();
+    assert_eq!(code, 0, "{output}");
+
+    let left_out = |exit: i32, expected: &str| {
+        let said = fleet.cutover("finalize webapp");
+        assert_eq!(said.code, exit, "{said:?}");
+        let line = said.out.lines().find(|line| line.contains("was left out with `resume --without`"));
+        let line = line.unwrap_or_else(|| panic!("{said:?}")).to_owned();
+        assert!(line.contains(expected), "{expected}: {line}");
+        line
+    };
+    // The deregistration delay has not passed either, so the exit code is 8.
+    left_out(8, "cannot be read: ");
+    let refused = fleet.cutover("finalize webapp --detach --yes");
+    assert_eq!(refused.code, 8, "{refused:?}");
+    killed.start_again();
+    let line = left_out(3, "it answers again and sends 100 % to a");
+    let (_, command) = line.split_once("to move it to b when it answers: cutover ").expect("the line has a command");
+    // Without a shell, the globs need no quotes.
+    let moved = fleet.cutover(&format!("{} --yes", command.replace('\'', "")));
+    assert_eq!(moved.code, 0, "{moved:?}");
+    assert_eq!(["a-1", "b-1"].map(|s| killed.weight(s)), ["0", "100"]);
+    left_out(8, "it answers again, and a has no weight there");
+}
+
 #[test]
 #[ignore = "tier haproxy"]
 fn socket_without_admin_level_is_refused_before_the_start() {
