@@ -9,6 +9,7 @@ use super::cluster::NamespacedName;
 use super::platform::Platform;
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::difference::{Differ, Difference};
+use crate::lab::wire::kube::REFUSES;
 
 /// The state of a part of a cluster before a fault changed it.
 #[derive(Debug, Clone)]
@@ -257,6 +258,18 @@ fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, obje
         Difference::Insight => {
             vec![Edit::platform(|platform| platform.deprecations[0].agent = Some("deployer/1.0".to_owned())).in_other()]
         }
+        Difference::DryRunRefused => {
+            let webhook = |refuses: &str| {
+                let metadata = json!({"annotations": {REFUSES: refuses}});
+                let object = json!({"metadata": metadata, "webhooks": []});
+                Edit::object(Kind::ValidatingWebhookConfiguration, "", "policy", ObjectChange::Create(object))
+            };
+            vec![webhook("deployments"), webhook("").in_other()]
+        }
+        Difference::UnknownField => {
+            let change = ObjectChange::Set("/spec/futureField", "x".into());
+            vec![Edit::object(Kind::Deployment, namespace, name, change).in_other()]
+        }
         Difference::Webhook => of_cluster(
             Kind::ValidatingWebhookConfiguration,
             "policy",
@@ -357,6 +370,14 @@ fn edits(rule: Difference, (namespace, name): &NamespacedName, other: &str, obje
         Difference::Job => own(Kind::Job, "import", ObjectChange::Set("/status/active", 1.into())),
         Difference::StatefulSet => own(Kind::StatefulSet, "reports", ObjectChange::Set("/spec/replicas", 1.into())),
         Difference::Worker => own(Kind::Deployment, "mailer", ObjectChange::Set("/spec/replicas", 1.into())),
+        Difference::Keda => {
+            let scaled = || {
+                let spec = json!({"scaleTargetRef": {"name": "mailer"}, "triggers": []});
+                let object = ObjectChange::Create(json!({"metadata": {}, "spec": spec}));
+                Edit::object(Kind::ScaledObject, namespace, "mailer", object)
+            };
+            vec![scaled(), scaled().in_other()]
+        }
         Difference::Lease => {
             own(Kind::Lease, "mailer-leader", ObjectChange::Set("/spec/holderIdentity", "mailer-2".into()))
         }

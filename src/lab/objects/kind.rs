@@ -35,6 +35,7 @@ pub enum Kind {
     CustomResourceDefinition,
     MutatingWebhookConfiguration,
     ValidatingWebhookConfiguration,
+    ScaledObject,
 }
 
 /// The API resource of a kind.
@@ -89,7 +90,7 @@ const NETWORKING: &str = "networking.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// The resources of every kind except TargetGroupBinding.
-static BUILT_IN_RESOURCES: [Resource; 30] = [
+static BUILT_IN_RESOURCES: [Resource; 31] = [
     Resource {
         short: &["ns"],
         namespaced: false,
@@ -231,6 +232,10 @@ static BUILT_IN_RESOURCES: [Resource; 30] = [
             "v1",
             ["ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validatingwebhookconfiguration"],
         )
+    },
+    Resource {
+        short: &["so"],
+        ..resource(Kind::ScaledObject, "keda.sh", "v1alpha1", ["ScaledObject", "scaledobjects", "scaledobject"])
     },
 ];
 

@@ -50,6 +50,10 @@ pub enum Difference {
     ServedApi,
     /// CUT112: a client of the other cluster calls an API that this Kubernetes version does not have.
     Insight,
+    /// CUT113: the policy of the cluster refuses new Deployments.
+    DryRunRefused,
+    /// CUT114: the other cluster has a field that this one does not know.
+    UnknownField,
     /// CUT115: an admission webhook is new.
     Webhook,
     /// CUT120: another image. The pods are replaced.
@@ -125,6 +129,8 @@ pub enum Difference {
     StatefulSet,
     /// CUT173: the worker has pods, as in the other cluster.
     Worker,
+    /// CUT174: KEDA scales one worker in both clusters.
+    Keda,
     /// CUT175: the Lease has a holder, as in the other cluster.
     Lease,
     /// CUT176: external-dns has the owner ID of the other cluster.
@@ -133,7 +139,7 @@ pub enum Difference {
 
 impl Difference {
     /// All differences.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 55] = [
         Self::Version,
         Self::Support,
         Self::Kubelet,
@@ -147,6 +153,8 @@ impl Difference {
         Self::MetricsSource,
         Self::ServedApi,
         Self::Insight,
+        Self::DryRunRefused,
+        Self::UnknownField,
         Self::Webhook,
         Self::Image,
         Self::Replicas,
@@ -184,6 +192,7 @@ impl Difference {
         Self::Job,
         Self::StatefulSet,
         Self::Worker,
+        Self::Keda,
         Self::Lease,
         Self::ExternalDns,
     ];
@@ -204,6 +213,8 @@ impl Difference {
             Self::MetricsSource => "CUT110",
             Self::ServedApi => "CUT111",
             Self::Insight => "CUT112",
+            Self::DryRunRefused => "CUT113",
+            Self::UnknownField => "CUT114",
             Self::Webhook => "CUT115",
             Self::Image => "CUT120",
             Self::Replicas => "CUT121",
@@ -241,6 +252,7 @@ impl Difference {
             Self::Job => "CUT171",
             Self::StatefulSet => "CUT172",
             Self::Worker => "CUT173",
+            Self::Keda => "CUT174",
             Self::Lease => "CUT175",
             Self::ExternalDns => "CUT176",
         }

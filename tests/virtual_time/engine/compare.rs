@@ -183,6 +183,15 @@ async fn codes(spec: &str) -> Vec<&'static str> {
     compare(&plan, &from, &to).iter().map(|finding| finding.code.name()).collect()
 }
 
+/// A rule without a fault would be a rule that no rehearsal can show.
+#[test]
+fn each_rule_has_a_fault() {
+    let rules = Code::ALL.iter().filter(|code| code.name() >= "CUT100" && code.name() < "CUT190");
+    let faults = Difference::ALL.map(Difference::code);
+    let without: Vec<_> = rules.map(|code| code.name()).filter(|code| !faults.contains(code)).collect();
+    assert_eq!(without, [""; 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_clusters_of_the_lab_are_equal() {
     assert_eq!(codes("{}").await, [""; 0]);

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use failure::Failure;
+pub(in crate::lab) use validate::REFUSES;
 pub use watch::Watch;
 
 use super::super::objects::Objects;

@@ -172,7 +172,7 @@ fn round_trip(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
         Kind::CustomResourceDefinition => pass::<CustomResourceDefinition>(object),
         Kind::MutatingWebhookConfiguration => pass::<admission::MutatingWebhookConfiguration>(object),
         Kind::ValidatingWebhookConfiguration => pass::<admission::ValidatingWebhookConfiguration>(object),
-        Kind::TargetGroupBinding => Ok(object.clone()),
+        Kind::TargetGroupBinding | Kind::ScaledObject => Ok(object.clone()),
     }
 }
 
@@ -222,6 +222,18 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
         return Err(Failure::denied(WEBHOOK_NAME, "TargetGroupBinding cannot set NodeSelector when TargetType is ip"));
     }
     check_one_binding_per_group(objects, after)
+}
+
+/// The annotation of a webhook that refuses new objects of a resource, such as `deployments`.
+pub(in crate::lab) const REFUSES: &str = "lab.cutover.dev/refuses";
+
+/// Refuses a new object if the policy of the cluster forbids the resource.
+pub fn refuse_by_policy(objects: &Objects, resource: &Resource) -> Result<(), Failure> {
+    let refuses = |webhook: &Value| webhook["metadata"]["annotations"][REFUSES] == resource.plural;
+    match objects.list(Kind::ValidatingWebhookConfiguration, None).find(refuses) {
+        Some(webhook) => Err(Failure::denied(meta_text(&webhook, "name"), "the policy of the cluster forbids it")),
+        None => Ok(()),
+    }
 }
 
 fn check_immutable_fields(before: &Value, after: &Value) -> Result<(), Failure> {

@@ -48,6 +48,7 @@ impl Write<'_> {
         if !meta_text(&body, "resourceVersion").is_empty() {
             return Err(Failure::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
+        validate::refuse_by_policy(self.objects, self.target.resource)?;
         if self.stored(&name).is_some() {
             return Err(Failure::already_exists(self.target.resource, &name));
         }
