@@ -86,9 +86,13 @@ pub fn unmet(c: &Context<'_>, groups: &[String]) -> Option<Wait> {
     }
     let message = match &c.observed.compared {
         // While the clusters are read again, the reason of the last comparison stays.
-        Some(Compared { comparison, .. }) if !comparison.allows_raises() => {
+        Some(Compared { at, comparison }) if !comparison.allows_raises() => {
             let every = duration::format_exact(interval(gate, comparison));
-            format!("gate compare holds: {}; compared again every {every}", comparison.reason())
+            let next = later(*at, interval(gate, comparison)).strftime("%F %T UTC");
+            format!(
+                "gate compare holds: {}; compared again every {every}, next at {next}; all findings: cutover compare PLAN",
+                comparison.reason()
+            )
         }
         Some(_) if fresh(gate, c.observed, c.now).is_some() => return None,
         _ => format!("gate compare: reading {} and {}", c.plan.strategy.from, c.plan.strategy.to),

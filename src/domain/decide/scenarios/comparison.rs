@@ -41,8 +41,9 @@ fn a_raise_waits_for_a_comparison_and_for_its_errors_without_a_time_out() {
     let timeout = i64::try_from(sim.plan.strategy.gates.timeout.as_secs()).expect("a time-out in seconds");
     let waiting = ready(&mut sim, 2 * timeout);
     let held = "gate compare holds: CUT120 a runs sha256:1, b runs sha256:2; and one more reason; \
-                compared again every 10m";
-    assert_eq!(messages(&waiting), held);
+                compared again every 10m, next at ";
+    let message = messages(&waiting);
+    assert!(message.starts_with(held) && message.ends_with(" UTC; all findings: cutover compare PLAN"), "{message}");
     let Decision::Wait(waits) = &waiting else { panic!("a wait was expected") };
     assert_eq!((waits[0].reason, waits[0].until), (WaitReason::Compare, None));
     assert!(sim.froze().is_empty() && !sim.rolls_back(), "{:?}", sim.events);
@@ -64,7 +65,8 @@ fn the_time_outs_of_other_gates_do_not_run_while_the_comparison_holds() {
     let timeout = i64::try_from(sim.plan.strategy.gates.timeout.as_secs()).expect("a time-out in seconds");
     let waiting = messages(&few(&mut sim, timeout + 60));
     assert!(
-        waiting.contains("CUT120 x; compared again every 10m; webapp-b has 4 of the 20 healthy targets"),
+        waiting.contains("CUT120 x; compared again every 10m, next at ")
+            && waiting.contains("cutover compare PLAN; webapp-b has 4 of the 20 healthy targets"),
         "{waiting}"
     );
     compare(&mut sim, &[]);
