@@ -192,7 +192,8 @@ async fn read_conditions(args: &Finalize, found: &StoredRun, state: &State, port
     let left_out = items.iter_mut().filter(|item| item.what == "leftOut").zip(state.left_out.values());
     for (item, route) in left_out.filter(|(item, _)| item.stands != ConditionStatus::Yes) {
         if let Some(command) = move_command(&found.plan, route) {
-            item.message += &format!("; to move it to {} when it answers: {command}", found.plan.strategy.to);
+            let to = &found.plan.strategy.to;
+            item.message = format!("{}; to move it to {to} when it answers: {command}", item.message);
         }
     }
     items
