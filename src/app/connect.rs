@@ -122,6 +122,15 @@ pub fn cluster_of(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn 
     Some(Arc::new(kube::LazyCluster::new(Box::new(move || Box::pin(connect_cluster(access.clone(), config.clone()))))))
 }
 
+/// Connects to a cluster, to read its bindings and other objects.
+pub async fn whole_cluster(
+    access: &ClusterAccess,
+    config: &SdkConfig,
+) -> Result<(Arc<dyn Cluster>, Arc<dyn ClusterObjects>), Unreadable> {
+    let cluster = Arc::new(kubernetes(access, config).await?);
+    Ok((Arc::clone(&cluster) as _, cluster))
+}
+
 /// Connects to a cluster, to ask its API server about permissions.
 pub async fn access_review(access: &ClusterAccess, config: &SdkConfig) -> Result<Box<dyn AccessReview>, Unreadable> {
     Ok(Box::new(kubernetes(access, config).await?))

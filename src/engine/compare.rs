@@ -73,7 +73,8 @@ async fn objects(reader: &dyn ClusterObjects, api: &KindApi, namespaces: &BTreeS
     }
 }
 
-fn unreachable(cluster: &ClusterName, why: &Unreadable) -> ClusterFacts {
+/// Returns facts of a cluster of which nothing is known.
+pub fn unreachable(cluster: &ClusterName, why: &Unreadable) -> ClusterFacts {
     ClusterFacts {
         name: cluster.clone(),
         version: Err(why.clone()),

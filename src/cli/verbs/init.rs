@@ -1,4 +1,4 @@
-//! `cutover init`: prints a plan for a live load balancer on standard output.
+//! `cutover init`: prints a plan for a live load balancer, or for a whole cluster, on standard output.
 
 use clap::{ArgGroup, Args};
 use futures::future::join_all;
@@ -13,9 +13,10 @@ use crate::cli::term;
 use crate::cli::verbs::rollback::existing_names;
 use crate::domain::elb::select::BalancerReadError;
 use crate::domain::traffic::Unreadable;
+use crate::domain::view::init::cluster::ClusterInitRequest;
 use crate::domain::view::init::haproxy::{self, HaproxyRequest};
 use crate::domain::view::init::{InitError, InitRequest};
-use crate::engine::inventory::init;
+use crate::engine::inventory::{InitCluster, init, init_cluster};
 use crate::plan::model::ServiceRef;
 use crate::plan::{model::ClusterAccess, selector};
 use crate::port::{Cluster, Detail, LoadBalancerApi};
@@ -27,18 +28,19 @@ use crate::port::{Cluster, Detail, LoadBalancerApi};
   cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' \\
     --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
     --service webapp/webapp:http > plan.yaml
+  cutover init --from-cluster shop-blue --to-cluster shop-green > plan.yaml
   cutover init --haproxy tcp://10.0.1.10:9999 tcp://10.0.1.20:9999 \\
     --backend webapp --from 'a-*' --to 'b-*' > plan.yaml
   cutover init --haproxy tcp://10.0.1.10:9999 --map /etc/haproxy/shares.map \\
     --from webapp-a --to webapp-b > plan.yaml")]
-#[command(group = ArgGroup::new("place").args(["load_balancer", "haproxy"]).required(true))]
+#[command(group = ArgGroup::new("place").args(["load_balancer", "haproxy", "to_cluster"]).multiple(true).required(true))]
 pub struct Init {
     /// Load balancer: name, ARN, or `tag:KEY=VALUE`
-    #[arg(long, value_name = "LB")]
+    #[arg(long, value_name = "LB", requires_all = ["from", "to"], conflicts_with = "haproxy")]
     pub load_balancer: Option<String>,
     /// HAProxy instances, with --backend or --map; --from and --to name servers, or backends
     #[arg(long, value_name = "ADDRESS", num_args = 1.., value_delimiter = ',', value_parser = value::runtime_api,
-        requires = "routes", conflicts_with_all = ["from_cluster", "to_cluster", "service"])]
+        requires_all = ["routes", "from", "to"], conflicts_with_all = ["from_cluster", "to_cluster", "service"])]
     pub haproxy: Vec<String>,
     /// Backend of HAProxy
     #[arg(long, value_name = "NAME", requires = "haproxy", group = "routes")]
@@ -47,21 +49,21 @@ pub struct Init {
     #[arg(long, value_name = "FILE", requires = "haproxy", conflicts_with = "backend", group = "routes")]
     pub map: Option<String>,
     /// Target groups that have the traffic now (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "GROUPS", requires = "to", value_delimiter = ',')]
     pub from: Vec<String>,
     /// Target groups that will get the traffic (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "GROUPS", requires = "from", value_delimiter = ',')]
     pub to: Vec<String>,
-    /// Cluster of --from: its EKS name, or `context:NAME` of the kubeconfig
+    /// Old cluster: its EKS name, or `context:NAME` of the kubeconfig
     #[arg(long, value_name = "CLUSTER")]
     pub from_cluster: Option<String>,
-    /// Cluster of --to: its EKS name, or `context:NAME` of the kubeconfig
+    /// New cluster. With no --load-balancer, the plan has all bindings of --from-cluster
     #[arg(long, value_name = "CLUSTER")]
     pub to_cluster: Option<String>,
     /// Service in both clusters, as NAMESPACE/NAME:PORT
-    #[arg(long, value_parser = value::service, value_name = "SERVICE")]
+    #[arg(long, value_parser = value::service, value_name = "SERVICE", requires = "load_balancer")]
     pub service: Option<ServiceRef>,
-    /// Name of the plan [default: the load balancer's name]
+    /// Name of the plan [default: the name of the load balancer or of the clusters]
     #[arg(long)]
     pub name: Option<String>,
     /// Options for reads.
@@ -71,7 +73,13 @@ pub struct Init {
 
 /// Runs `cutover init`.
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
-    let Some(load_balancer) = &args.load_balancer else { return plan_of_haproxy(args).await };
+    let Some(load_balancer) = &args.load_balancer else {
+        return if args.haproxy.is_empty() {
+            Box::pin(plan_of_cluster(args)).await
+        } else {
+            plan_of_haproxy(args).await
+        };
+    };
     let load_balancer =
         selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let config = connect::aws_config_for(&load_balancer).await;
@@ -98,6 +106,42 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
             return Err(names.into_iter().fold(init_failure(error), Failure::next));
         }
     };
+    let _ = term::print(text.trim_end());
+    term::print_error("plan written; review the plan, then type: cutover check PLAN");
+    Ok(Exit::Done)
+}
+
+/// Prints a plan for all bindings of a cluster.
+async fn plan_of_cluster(args: &Init) -> Result<Exit, Failure> {
+    let (from_cluster, to_cluster) = (access(args.from_cluster.as_deref()), access(args.to_cluster.as_deref()));
+    if [&from_cluster, &to_cluster].contains(&&ClusterAccess::None) {
+        let what = "without --load-balancer, --from-cluster and --to-cluster must both name a cluster";
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    let config = connect::aws_config(None).await;
+    if config.region().is_none() {
+        let what = "no AWS region is set: set AWS_REGION to the region of the load balancers";
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    let reached =
+        futures::join!(connect::whole_cluster(&from_cluster, &config), connect::whole_cluster(&to_cluster, &config));
+    let unreachable = |option: &str| {
+        let what = format!("the cluster given with --{option}");
+        move |why| init_failure(InitError::Look(BalancerReadError::Unreadable { what, why }))
+    };
+    let (from, to) = (reached.0.map_err(unreachable("from-cluster"))?, reached.1.map_err(unreachable("to-cluster"))?);
+    let from = InitCluster { cluster: &*from.0, objects: &*from.1 };
+    let to = InitCluster { cluster: &*to.0, objects: &*to.1 };
+    let request = ClusterInitRequest {
+        from_cluster,
+        to_cluster,
+        from: args.from.clone(),
+        to: args.to.clone(),
+        name: args.name.clone(),
+    };
+    let balancer = connect::balancer(&config);
+    let reads = init_cluster(&request, &*balancer.inventory, from, to);
+    let text = with_progress(0, reads).await.map_err(init_failure)?;
     let _ = term::print(text.trim_end());
     term::print_error("plan written; review the plan, then type: cutover check PLAN");
     Ok(Exit::Done)

@@ -36,8 +36,9 @@ use crate::plan::model::Plan;
 pub use dry_run::candidates;
 pub use identity::role_names;
 pub use object::Object;
-pub use pair::POD_OWNERS;
+pub use pair::{POD_OWNERS, replicas};
 pub use secrets::names as secret_names;
+pub use single_instance::{has_service, is_paused};
 
 /// Returns all findings, most severe first, with `accept` applied.
 pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding> {

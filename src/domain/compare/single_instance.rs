@@ -84,13 +84,13 @@ fn is_in_plan_namespace(context: &Context<'_>, object: &Object) -> bool {
 
 /// Returns whether KEDA does not scale an object. `paused-replicas` also pauses it, and sets the number of pods
 /// (<https://keda.sh/docs/latest/concepts/scaling-deployments/#pausing-autoscaling>).
-fn is_paused(object: &Object) -> bool {
+pub fn is_paused(object: &Object) -> bool {
     object.annotation("autoscaling.keda.sh/paused").is_some_and(|paused| paused == "true")
         || object.annotation("autoscaling.keda.sh/paused-replicas").is_some()
 }
 
 /// Returns whether a Service selects the pods of an object.
-fn has_service(cluster: &ClusterFacts, owner: &Object) -> bool {
+pub fn has_service(cluster: &ClusterFacts, owner: &Object) -> bool {
     let labels = owner.at("/spec/template/metadata/labels");
     cluster.within(Kind::Service, &owner.namespace).any(|service| {
         let selector = service.at("/spec/selector");

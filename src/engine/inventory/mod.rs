@@ -5,11 +5,13 @@ pub mod facts;
 mod first_contact;
 pub mod header_rules;
 mod init;
+mod init_cluster;
 pub mod items;
 pub mod read_balancer;
 mod read_pacer;
 mod retrying_clusters;
 
 pub use init::init;
+pub use init_cluster::{InitCluster, init_cluster};
 pub use read_pacer::{MAX_READ_TIME, ReadPacer, ReadProgress};
 pub use retrying_clusters::{GIVE_UP, clusters_with_retries};

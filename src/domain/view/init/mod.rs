@@ -1,6 +1,7 @@
 //! Generates a plan for an existing load balancer (`cutover init`): pairs the target groups and renders the YAML. The
 //! engine reads the facts; do not add I/O.
 
+pub mod cluster;
 pub mod haproxy;
 mod model;
 mod pairs;

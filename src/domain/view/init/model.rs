@@ -102,6 +102,44 @@ pub enum InitError {
         /// The names of the groups.
         groups: Vec<String>,
     },
+    /// Both clusters of a plan for a whole cluster are one cluster.
+    #[error(
+        "--from-cluster {from} and --to-cluster {to} are the same cluster{}: name the cluster that has the traffic now, \
+         and the one that will get it",
+        why
+    )]
+    SameCluster {
+        /// The name of the cluster of `--from-cluster`.
+        from: String,
+        /// The name of the cluster of `--to-cluster`.
+        to: String,
+        /// How this is known, if the names differ.
+        why: String,
+    },
+    /// The old cluster has no bindings.
+    #[error(
+        "cluster {0} has no TargetGroupBinding, so its target groups are not known; for a plan without bindings: \
+         cutover init --load-balancer NAME --from GROUPS --to GROUPS"
+    )]
+    NoBindings(String),
+    /// No binding of the old cluster has a target group that can move.
+    #[error("no binding of cluster {cluster} can be in a plan:\n{}", why.join("\n"))]
+    NothingMoves {
+        /// The name of the old cluster.
+        cluster: String,
+        /// Why each binding is left out.
+        why: Vec<String>,
+    },
+    /// The plan would exceed the limits of plan files.
+    #[error(
+        "the plan would have {workloads} workloads, which is too large: {why}; write plans of single load balancers"
+    )]
+    TooLarge {
+        /// The number of workloads.
+        workloads: usize,
+        /// The limit that the plan exceeds.
+        why: String,
+    },
     /// The YAML could not be written.
     #[error("the plan cannot be written: {0}")]
     Yaml(String),

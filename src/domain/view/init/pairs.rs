@@ -71,7 +71,7 @@ fn matching<'a>(globs: &[String], groups: &[&'a TargetGroup]) -> Vec<Matched<'a>
 
 /// Returns the part of a name that the only `*` of a glob matches; `None` for a glob without `*` or with several
 /// wildcards.
-fn star_text(glob: &str, name: &str) -> Option<String> {
+pub(super) fn star_text(glob: &str, name: &str) -> Option<String> {
     let (prefix, suffix) = glob.split_once('*').filter(|(p, s)| !p.contains('?') && !s.contains(['*', '?']))?;
     Some(name.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())
 }

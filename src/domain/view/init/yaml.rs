@@ -29,7 +29,7 @@ pub(super) fn write(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]
             "aws": {"accountId": arn::account(lb), "region": arn::region(lb)},
             "clusters": [cluster(&from, &request.from_cluster), cluster(&to, &request.to_cluster)],
             "workloads": pairs.iter().map(|p| workload(request, seen, pairs, p, (&from, &to))).collect::<Vec<_>>(),
-            "strategy": {"from": from, "to": to, "steps": steps(seen, pairs, (&from, &to))},
+            "strategy": {"from": from, "to": to, "steps": steps(&[(seen, pairs)], (&from, &to))},
         },
     });
     let yaml = serde_yaml::to_string(&plan).map_err(|e| InitError::Yaml(e.to_string()))?;
@@ -75,7 +75,7 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
 }
 
 /// Returns the routes with an element that this build does not know.
-fn unread(seen: &InitFacts) -> impl Iterator<Item = &UnreadRoute> {
+pub(super) fn unread(seen: &InitFacts) -> impl Iterator<Item = &UnreadRoute> {
     seen.listeners.iter().flat_map(|(listener, _)| &listener.unread)
 }
 
@@ -90,7 +90,7 @@ fn cluster_names(from: &[String], to: &[String]) -> (String, String) {
     if left == right { ("old".to_owned(), "new".to_owned()) } else { (left, right) }
 }
 
-fn cluster(name: &str, access: &ClusterAccess) -> Value {
+pub(super) fn cluster(name: &str, access: &ClusterAccess) -> Value {
     match access {
         ClusterAccess::Eks(eks) => json!({"name": name, "eks": eks}),
         ClusterAccess::KubeContext(context) => json!({"name": name, "kubeContext": context}),
@@ -113,6 +113,12 @@ fn workload(
         let mode = if owned { "verify" } else { "create" };
         all.insert("binding".to_owned(), json!({"mode": mode, "targetType": pair.to.target_type}));
     }
+    all.insert("routes".to_owned(), json!([route(seen, pair, (from, to))]));
+    Value::Object(all)
+}
+
+/// Returns an entry of `routes`: the load balancer and the groups of a pair.
+pub(super) fn route(seen: &InitFacts, pair: &GroupPair, (from, to): (&str, &str)) -> Value {
     let groups = Map::from_iter([(from.to_owned(), json!(pair.from.name)), (to.to_owned(), json!(pair.to.name))]);
     let mut entry = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
     if unread(seen).any(|u| u.may_concern([&pair.from.arn, &pair.to.arn])) {
@@ -120,8 +126,7 @@ fn workload(
         let known = routes(seen).filter(|r| r.content.split.carries(&pair.from.arn));
         entry["rules"] = known.map(|r| json!({"arn": r.id.id()})).collect();
     }
-    all.insert("routes".to_owned(), json!([{kind_of(&seen.load_balancer).unwrap_or(BalancerKind::Alb).key(): entry}]));
-    Value::Object(all)
+    json!({kind_of(&seen.load_balancer).unwrap_or(BalancerKind::Alb).key(): entry})
 }
 
 /// Returns the field `service`, or `services` if the Services differ or the plan has access to only one cluster.
@@ -147,15 +152,21 @@ fn services(
     let new = service(&request.to_cluster, &seen.to_bindings, &pair.to);
     let both = ![&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None);
     match (old, new) {
-        (Some(old), Some(new)) if old != new => {
-            let all = [(from, old), (to, new)].map(|(cluster, service)| (cluster.to_owned(), service_value(&service)));
-            Some(("services", Value::Object(all.into_iter().collect())))
-        }
+        (Some(old), Some(new)) if old != new => Some(service_of_both((from, &old), (to, &new))),
         (Some(one), Some(_) | None) | (None, Some(one)) if both => Some(("service", service_value(&one))),
         (Some(old), _) => Some(("services", json!({from: service_value(&old)}))),
         (None, Some(new)) => Some(("services", json!({to: service_value(&new)}))),
         (None, None) => None,
     }
+}
+
+/// Returns the field `service`, or `services` if the Services of the clusters differ.
+pub(super) fn service_of_both(old: (&str, &ServiceRef), new: (&str, &ServiceRef)) -> (&'static str, Value) {
+    if old.1 == new.1 {
+        return ("service", service_value(old.1));
+    }
+    let all = [old, new].map(|(cluster, service)| (cluster.to_owned(), service_value(service)));
+    ("services", Value::Object(all.into_iter().collect()))
 }
 
 fn service_value(service: &ServiceRef) -> Value {
@@ -167,22 +178,22 @@ fn service_value(service: &ServiceRef) -> Value {
 }
 
 /// Returns the steps: `bind`, then every default share that the weights of all routes can express, each followed by a
-/// bake.
-fn steps(seen: &InitFacts, pairs: &[GroupPair], (from, to): (&str, &str)) -> Vec<Value> {
-    let mut all = vec![json!({"bind": {}})];
-    let sticky = longest_stickiness(seen, pairs);
-    for (share, bake) in DEFAULT_STEPS.into_iter().filter(|(share, _)| is_expressible(seen, pairs, (from, to), *share))
-    {
-        let named = all.len() == 1;
-        all.push(if named {
+/// bake. `all` has each load balancer with its pairs.
+pub(super) fn steps(all: &[(&InitFacts, &[GroupPair])], names: (&str, &str)) -> Vec<Value> {
+    let mut steps = vec![json!({"bind": {}})];
+    let sticky = all.iter().map(|(seen, pairs)| longest_stickiness(seen, pairs)).max().unwrap_or(0);
+    let can_have = |share| all.iter().all(|(seen, pairs)| is_expressible(seen, pairs, names, share));
+    for (share, bake) in DEFAULT_STEPS.into_iter().filter(|(share, _)| can_have(*share)) {
+        let named = steps.len() == 1;
+        steps.push(if named {
             json!({"setWeight": share, "name": "first-traffic"})
         } else {
             json!({"setWeight": share})
         });
         let bake = if share == 100 && sticky > 3600 { format!("{sticky}s") } else { bake.to_owned() };
-        all.push(json!({"pause": {"duration": bake}}));
+        steps.push(json!({"pause": {"duration": bake}}));
     }
-    all
+    steps
 }
 
 fn is_expressible(seen: &InitFacts, pairs: &[GroupPair], (from, to): (&str, &str), share: u32) -> bool {
