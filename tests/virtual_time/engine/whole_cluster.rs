@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cutover::app::exit::Exit;
 use cutover::app::prepare::prepare;
+use cutover::base::finding::Finding;
 use cutover::domain::compare::compare;
 use cutover::domain::kubernetes::binding::Binding;
 use cutover::domain::view::init::InitError;
@@ -134,7 +135,7 @@ async fn lab(size: Size) -> RehearsalLab {
             lab.clusters[color].apply(&binding, false).await.unwrap_or_else(|e| panic!("{e}"));
         }
     }
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
     lab
 }
 
@@ -172,7 +173,7 @@ async fn assert_usable(size: Size, played: usize) -> String {
         assert_eq!(refusing(&preparation), Vec::<String>::new(), "{}\n{text}", run.title());
     }
     let (from, to) = read_both(&plan, &ports.compared, ports.clock.now()).await;
-    let errors: Vec<_> = compare(&plan, &from, &to).into_iter().filter(|finding| finding.refuses()).collect();
+    let errors: Vec<_> = compare(&plan, &from, &to).into_iter().filter(Finding::refuses).collect();
     assert_eq!(errors, Vec::new());
     for run in plan.runs().into_iter().take(played) {
         let mut test_run = TestRun::begin(run.clone(), &scenario("{}")).await;

@@ -77,7 +77,8 @@ impl Instance {
     /// Starts a killed instance with its configuration again.
     pub fn start_again(&self) {
         self.kill();
-        self.process.replace(haproxy(&self.file));
+        let mut ended = self.process.replace(haproxy(&self.file));
+        let _ = ended.wait();
         self.wait_for_checks();
     }
 
