@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::child::follow;
 use crate::stack::fixture::StackFixture;
+use crate::stack::permissions::{self, role};
 use crate::stack::watch;
 
 /// Calls per second that a run may use to observe. A round of four calls has two parts, forty seconds apart: first the
@@ -27,22 +28,25 @@ fn noticed_by(state: &Path) -> Option<String> {
 fn stack_dead_pods_are_noticed_before_it_is_the_turn_of_their_group() {
     let fixture = StackFixture::new("noticed");
     let endpoint = &fixture.stack.endpoint;
-    let plan = fixture.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 30m}}");
+    for cluster in [&fixture.stack.a, &fixture.stack.b] {
+        role::grant(cluster, "noticed", &role::example("noticed"));
+    }
+    let plan = permissions::plan_with(&fixture, "{bind: {}}, {setWeight: 50}, {pause: {duration: 30m}}");
     let calls = || endpoint.requests_of("noticed");
     let reads_group_b = |request: &crate::stack::endpoint::AwsRequest| {
         request.action == "DescribeTargetHealth"
             && request.parameters.values().any(|value| *value == fixture.groups["b"])
     };
     let readings = || calls().iter().filter(|request| reads_group_b(request)).count();
-    let mut command = fixture.cutover(&["run", &plan, "--yes", "--output", "json", "--api-budget", BUDGET, "--log-level", "info"]);
-    command.env("AWS_ACCESS_KEY_ID", "noticed");
+    let args = ["run", &plan, "--yes", "--output", "json", "--api-budget", BUDGET];
+    let mut command = permissions::cutover(&fixture, "noticed", &args);
     let mut before = None;
     let ended = follow(&mut command, |line| {
         let record: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         if watch::begins(&record, 3) {
             fixture.assert_share(50);
             fixture.until("the EndpointSlices are watched", || {
-                noticed_by(&fixture.state()).as_deref() == Some("endpoints")
+                noticed_by(&fixture.folder.path().join("noticed")).as_deref() == Some("endpoints")
             });
             let read = readings();
             fixture.until("the groups are read", || readings() > read);

@@ -41,6 +41,7 @@ mod compare_memory;
 mod compare_platform;
 mod compare_scale;
 mod endpoint;
+mod endpoint_watch;
 mod environment;
 mod fixture;
 mod gates;

@@ -103,7 +103,7 @@ fn assert_put_back(lab: &Lab, id: &str) {
     assert!(check.code == 3 && says(&check.out) && check.out.contains("CUT308"), "{check:?}");
     let run = lab.cutover("run plan.yaml --yes");
     assert!(run.code == 3 && says(&run.err) && !run.err.contains("cutover resume"), "{run:?}");
-    let promote = lab.cutover("promote plan.yaml");
+    let promote = lab.cutover("promote plan.yaml --yes");
     assert!(promote.code == 0 && says(&promote.err) && promote.err.contains("a 100 %"), "{promote:?}");
     let dir = lab.environment("CUTOVER_STATE_DIR");
     let pasted = lab.cutover(&format!("status --state-dir {dir}"));

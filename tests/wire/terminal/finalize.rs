@@ -20,7 +20,7 @@ fn finalize_succeeds_without_blockers_and_prevents_rollback() {
     run.until_step(3);
     let early = lab.cutover("finalize two-terminals --output json");
     assert_eq!((early.code, item_states(&early.json())), (8, vec![("run", "wait")]), "{early:?}");
-    assert_eq!(lab.cutover("promote two-terminals --full").code, 0);
+    assert_eq!(lab.cutover("promote two-terminals --full --yes").code, 0);
     run.until_event("finished");
     assert_eq!(run.end().0, 0);
 
