@@ -233,11 +233,17 @@ impl RunLoop<'_> {
     /// Journals the target counts if they changed. In a large run, each part of a round changes only some of the
     /// groups, so the event has only these groups.
     async fn journal_health(&mut self) -> Result<(), EngineError> {
-        let samples = self.watch.samples.iter().filter_map(|(arn, samples)| Some((arn, samples.back()?.counts)));
-        let changed: BTreeMap<_, _> = samples
-            .filter(|(arn, counts)| self.counts.get(*arn) != Some(counts))
-            .map(|(arn, counts)| (arn.clone(), counts))
-            .collect();
+        // Both maps have the same order, so no group is searched for.
+        let mut known = self.counts.iter().peekable();
+        let mut changed = BTreeMap::new();
+        for (arn, samples) in &self.watch.samples {
+            let Some(last) = samples.back() else { continue };
+            while known.next_if(|(other, _)| *other < arn).is_some() {}
+            let before = known.next_if(|(other, _)| *other == arn).map(|(_, counts)| *counts);
+            if before != Some(last.counts) {
+                changed.insert(arn.clone(), last.counts);
+            }
+        }
         if changed.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::child::follow;
 use crate::stack::fixture::StackFixture;
-use crate::stack::permissions::{self, role};
+use crate::stack::permissions::{self, role, role::Grant};
 use crate::stack::watch;
 
 /// Calls per second that a run may use to observe. A round of four calls has two parts, forty seconds apart: first the
@@ -29,7 +29,15 @@ fn stack_dead_pods_are_noticed_before_it_is_the_turn_of_their_group() {
     let fixture = StackFixture::new("noticed");
     let endpoint = &fixture.stack.endpoint;
     for cluster in [&fixture.stack.a, &fixture.stack.b] {
-        role::grant(cluster, "noticed", &role::example("noticed"));
+        // The example has these as a comment, because only large runs need them.
+        let watch = ["list", "watch"].map(|verb| Grant {
+            namespace: Some("noticed".into()),
+            group: "discovery.k8s.io".into(),
+            resource: "endpointslices".into(),
+            verb: verb.into(),
+            name: None,
+        });
+        role::grant(cluster, "noticed", role::example("noticed").iter().chain(&watch));
     }
     let plan = permissions::plan_with(&fixture, "{bind: {}}, {setWeight: 50}, {pause: {duration: 30m}}");
     let calls = || endpoint.requests_of("noticed");
