@@ -403,8 +403,7 @@ fn placement(context: &Context<'_>, pair: &Pair<'_>, findings: &mut Vec<Finding>
             join(&new_architectures)
         );
         let help = "build the image for the architecture of the new nodes, or add nodes of the old architecture";
-        findings.push(Finding::new(Code::CUT103, name, message).help(help));
-        return;
+        findings.push(Finding::new(Code::CUT103, name.clone(), message).help(help));
     }
     if !nodes.iter().any(|node| fits(node, template) && tolerates(node, template)) {
         let message = format!(

@@ -222,6 +222,37 @@ fn with_change<T>(cluster: &Cluster, namespace: &str, difference: &Difference, c
     }
 }
 
+/// Applies all changes, runs a function, and undoes the changes.
+fn with_changes<T>(cluster: &Cluster, namespace: &str, all: &[Difference], check: impl FnOnce() -> T) -> T {
+    let Some((first, rest)) = all.split_first() else { return check() };
+    let mut result = None;
+    let check: Box<dyn FnOnce() -> T + '_> = Box::new(check);
+    with_change(cluster, namespace, first, || result = Some(with_changes(cluster, namespace, rest, check)));
+    result.expect("the function should run")
+}
+
+/// Returns all differences. The changes of the container are one change, because each replaces the list of containers.
+fn together() -> Vec<Difference> {
+    let mut container = container_object();
+    let mut others = Vec::new();
+    for difference in differences() {
+        let Change::Merge(patch) = &difference.change else {
+            others.push(difference);
+            continue;
+        };
+        match patch["spec"]["template"]["spec"]["containers"][0].as_object() {
+            Some(changed) => {
+                let new = changed.iter().filter(|(field, value)| container_object().get(*field) != Some(value));
+                new.for_each(|(field, value)| container[field] = value.clone());
+            }
+            None => others.push(difference),
+        }
+    }
+    let template = json!({"spec": {"containers": [container]}});
+    others.insert(0, merge("all of the container", DEPLOYMENT, json!({"spec": {"template": template}})));
+    others
+}
+
 /// Runs the comparison as a user, and returns the findings and the exit code.
 pub fn compare(fixture: &StackFixture, user: &str, plan: &str) -> (Vec<Value>, i32) {
     let mut command = permissions::cutover(fixture, user, &["compare", plan, "--output", "json"]);
@@ -271,6 +302,16 @@ fn stack_each_difference_of_two_clusters_has_exactly_its_finding() {
         assert_eq!(exit, if refuses { 3 } else { 0 }, "{findings:#?}");
         until("the pods of the old template are back", || fixture.pods(b).len() == REPLICAS);
     }
+
+    let (findings, exit) = with_changes(clusters[1], "alike", &together(), || compare(&fixture, "alike", &plan));
+    let mut found = codes(&findings);
+    found.sort_unstable();
+    let mut expected: Vec<_> = differences().iter().map(|d| d.code).filter(|code| *code != "none").collect();
+    expected.sort_unstable();
+    assert_eq!((found, exit), (expected, 3), "all differences at once: {findings:#?}");
+    until("the pods of the old template are back", || {
+        fixture.pods(clusters[1]).len() == REPLICAS && compare(&fixture, "alike", &plan) == (vec![], 0)
+    });
 
     // Without one of the permissions, the comparison is incomplete and says so.
     for (number, missing) in role::of_file(ROLE, "alike").iter().enumerate() {
