@@ -39,9 +39,9 @@ pub struct RunView {
     pub run: String,
     /// The plan's name.
     pub plan: String,
-    /// The plan file for commands; `PLAN` if it is not known.
+    /// The plan file for commands; `PLAN` if it is not known; `None` if the run has no plan.
     #[serde(skip)]
-    pub plan_file: String,
+    pub plan_file: Option<String>,
     /// The time of this view.
     pub now: Timestamp,
     /// The phase of the run.
@@ -303,7 +303,7 @@ impl RunView {
         Self {
             run: state.run.clone(),
             plan: state.started.plan.clone(),
-            plan_file: plan_argument(plan),
+            plan_file: (!state.started.has_no_plan()).then(|| plan_argument(plan)),
             now,
             phase: state.phase,
             outcome: state.finished,

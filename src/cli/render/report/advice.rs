@@ -2,7 +2,6 @@
 //! and the commands to type.
 
 use super::{EventKind, ReportInput};
-use crate::app::names::plan_argument;
 use crate::base::number::count;
 use crate::cli::render::status::{break_stickiness, commands_of_a_real_run, next_commands};
 use crate::domain::run::event::{Event, RunOutcome, StopReason};
@@ -94,9 +93,10 @@ impl ReportInput<'_> {
             Some(RunOutcome::Completed) => return commands_of_a_real_run(&self.view),
             Some(_) if self.view.aborted_to.is_some() => return next_commands(&self.view),
             Some(_) => {
-                let again = format!("cutover run {}   # a new run, when the cause is gone", plan_argument(self.plan));
+                let plan = self.view.plan_file.as_ref();
+                let again = plan.map(|plan| format!("cutover run {plan}   # a new run, when the cause is gone"));
                 let sticky = self.view.sticky_clients_left.then(|| break_stickiness(&self.view));
-                return sticky.into_iter().chain([again]).collect();
+                return sticky.into_iter().chain(again).collect();
             }
             None => {}
         }

@@ -91,19 +91,19 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
 
 /// Returns the commands for the time after the end of a run, except a rollback.
 fn commands_after_end(view: &RunView) -> Vec<String> {
-    let plan = &view.plan_file;
+    let run_plan = |what: &str| view.plan_file.as_ref().map(|plan| format!("cutover run {plan}   # {what}"));
     let report = || format!("cutover report {}   # a page: what happened, and why", view.run);
     match view.outcome {
         _ if view.without_journal.is_some() || view.retired || keeps_share(view) => Vec::new(),
         None => Vec::new(),
         Some(RunOutcome::Completed) => match view.waves.iter().find(|wave| wave.status != WaveStatus::Done) {
-            Some(next) => vec![format!("cutover run {plan}   # the next wave, {}", next.wave)],
+            Some(next) => run_plan(&format!("the next wave, {}", next.wave)).into_iter().collect(),
             None => vec![format!("cutover finalize {}   # can the old cluster be retired?", view.run)],
         },
         Some(RunOutcome::RolledBack) => {
-            vec![report(), format!("cutover run {plan}   # a new run, when the cause is gone")]
+            [report()].into_iter().chain(run_plan("a new run, when the cause is gone")).collect()
         }
-        Some(RunOutcome::Aborted) => vec![report(), format!("cutover run {plan}   # a new run")],
+        Some(RunOutcome::Aborted) => [report()].into_iter().chain(run_plan("a new run")).collect(),
     }
 }
 
@@ -173,11 +173,9 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         if why.is_empty() { line } else { format!("{line}   # {why}") }
     };
     if let (Some(RunOutcome::Aborted), Some(step)) = (view.outcome, view.aborted_to.filter(|_| keeps_share(view))) {
-        return vec![format!(
-            "cutover run {} --from-step {}   # a new run with the same plan file",
-            view.plan_file,
-            step + 1
-        )];
+        let step = step + 1;
+        let again = |plan| format!("cutover run {plan} --from-step {step}   # a new run with the same plan file");
+        return view.plan_file.as_ref().map(again).into_iter().collect();
     }
     if view.outcome.is_some() || view.without_journal.is_some() {
         return Vec::new();
@@ -235,7 +233,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     }
     if view.frozen.is_none() && view.waits.iter().any(|wait| wait.reason == WaitReason::Compare) {
         let what = "what differs now; the run compares again by itself";
-        commands.push(format!("cutover compare {}   # {what}", view.plan_file));
+        commands.extend(view.plan_file.as_ref().map(|plan| format!("cutover compare {plan}   # {what}")));
     }
     if view.frozen.is_none() && view.waits.iter().any(|wait| wait.reason == WaitReason::Window) {
         commands.push(command("resume", " --ignore-hours REASON", "start this step outside of the plan's hours"));

@@ -41,6 +41,15 @@ fn status_of_a_guarded_bake() {
     insta::assert_snapshot!(text(&baking().with_heartbeat(Some(&heartbeat(68, true))), &Style::plain()));
 }
 
+/// Regression test: after a rollback without a plan, the next command was `cutover run rollback`.
+#[test]
+fn a_run_without_a_plan_offers_no_new_run() {
+    let ended = RunView { outcome: Some(RunOutcome::Aborted), ..baking() };
+    let offers = |view: &RunView| final_lines(view, &Style::plain()).join("\n").contains("cutover run ");
+    assert!(offers(&ended));
+    assert!(!offers(&RunView { plan_file: None, ..ended }));
+}
+
 #[test]
 fn status_of_unguarded_drift() {
     let mut events = until_bake();
