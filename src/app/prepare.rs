@@ -111,7 +111,12 @@ impl Preparation {
 
     /// Returns the marker of another run on one of the load balancers; `None` if no load balancer has one.
     pub fn other_marker(&self) -> Option<&str> {
-        self.facts.selection.load_balancers.values().find_map(|lb| lb.tags.get(KEY)).map(String::as_str)
+        self.marked_balancer().map(|(_, marker)| marker)
+    }
+
+    /// Returns a load balancer with the marker of another run, and this marker; `None` if no load balancer has one.
+    pub fn marked_balancer(&self) -> Option<(&String, &str)> {
+        self.facts.selection.load_balancers.values().find_map(|lb| Some((&lb.arn, lb.tags.get(KEY)?.as_str())))
     }
 
     /// Builds the `started` event of a run from these facts.

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::drive::{observation_text, start_failure};
 use super::exit::{Exit, Failure};
+use super::names::balancer;
 use super::prepare::{Preparation, describe_calls};
 use super::steer::DriveOptions;
 use super::surface::Surface;
 use super::view::PUT_BACK;
 use super::{find, live, owner};
 use crate::base::duration::format_exact;
+use crate::domain::emergency::script;
 use crate::engine::marker::{self, KEY};
 use crate::engine::ownership::{self, Ownership, OwnershipError};
 use crate::engine::{Ports, Settings};
@@ -35,17 +37,6 @@ pub async fn unfinished(store: &dyn Store, runs: &[RunSummary]) -> Option<Unfini
     let open = runs.iter().find(|r| r.finished.is_none())?;
     let id = &open.id;
     let status = format!("to show the run: cutover status {id}");
-    if let Some(h) = store.lock_owner(id).await {
-        let who = format!("{} (process {} on {})", h.owner, h.pid, h.host);
-        let since = h.since.strftime("%F %T UTC");
-        return Some(UnfinishedRun {
-            exit: Exit::Locked,
-            message: format!(
-                "the run {id} of this plan is unfinished, and {who} has been driving the run since {since}"
-            ),
-            next: vec![status, continue_command(id), rollback_command(id)],
-        });
-    }
     let put_back = match find::open(store, open.clone()).await {
         Ok(found) => live::put_back_by_other(&found).await,
         Err(_) => false,
@@ -55,6 +46,17 @@ pub async fn unfinished(store: &dyn Store, runs: &[RunSummary]) -> Option<Unfini
     } else {
         vec![status, continue_command(id), rollback_command(id)]
     };
+    if let Some(h) = store.lock_owner(id).await {
+        let who = format!("{} (process {} on {})", h.owner, h.pid, h.host);
+        let since = h.since.strftime("%F %T UTC");
+        return Some(UnfinishedRun {
+            exit: Exit::Locked,
+            message: format!(
+                "the run {id} of this plan is unfinished, and {who} has been driving the run since {since}"
+            ),
+            next,
+        });
+    }
     let message = format!("the run {id} of this plan is unfinished, and no process is driving the run");
     Some(UnfinishedRun { exit: Exit::Refused, message, next })
 }
@@ -81,14 +83,14 @@ pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result
 /// # Errors
 /// Returns exit code 6.
 pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result<(), Failure> {
-    match prepared.other_marker() {
-        Some(other) if !marker::is_unstarted_or_finished(&*ports.store, other).await => {
-            let failure =
-                Failure::new(Exit::Locked, format!("another run owns this load balancer (run, owner, since): {other}"));
-            Err(failure
+    match prepared.marked_balancer() {
+        Some((arn, other)) if !marker::is_unstarted_or_finished(&*ports.store, other).await => {
+            let balancer = balancer(arn);
+            let why = format!("another run owns the load balancer {balancer} (run, owner, since): {other}");
+            Err(Failure::new(Exit::Locked, why)
                 .next("nothing was changed")
-                .next("to show the marker: cutover status --load-balancer NAME")
-                .next(format!("if that run no longer exists, remove the tag {KEY} from the load balancer")))
+                .next(format!("to show it: cutover status --load-balancer {balancer}"))
+                .next(format!("if that run no longer exists: {}", script::untag(KEY, std::slice::from_ref(arn)))))
         }
         _ => Ok(()),
     }

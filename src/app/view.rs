@@ -12,7 +12,7 @@ use crate::domain::decide;
 use crate::domain::decide::{drift_cause, drift_text};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{FreezeReason, NotMoved, RunOutcome, StopReason, Wait, WaitReason};
-use crate::domain::run::observation::Observed;
+use crate::domain::run::observation::{Marker, Observed};
 use crate::domain::run::script_use::ScriptUse;
 use crate::domain::run::state::{self, Phase, Route, State};
 use crate::domain::traffic::{ClusterName, RouteContent, Unreadable, shares};
@@ -50,6 +50,9 @@ pub struct RunView {
     pub outcome: Option<RunOutcome>,
     /// The current step, or the next one, counted from 1.
     pub step: usize,
+    /// The first step of the run; steps before it were not done by this run.
+    #[serde(skip)]
+    pub from_step: usize,
     /// The labels of all steps.
     pub steps: Vec<String>,
     /// The pause by an operator, with the reason.
@@ -111,6 +114,10 @@ pub struct RunView {
     pub waves: Vec<WaveView>,
     /// The process that guards the run.
     pub guard: Guard,
+    /// The marker of another run on a load balancer of this run: run, owner, since; `None` if no marker was read there,
+    /// or the marker is this run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_owner: Option<String>,
     /// Whether commands from another terminal reach the run. `false` for a rehearsal, which exists only in memory.
     #[serde(skip)]
     pub reachable: bool,
@@ -308,6 +315,7 @@ impl RunView {
             phase: state.phase,
             outcome: state.finished,
             step: state.step,
+            from_step: state.started.from_step,
             steps: plan.strategy.steps.iter().map(decide::label).collect(),
             paused: state.paused.clone().map(|state::Paused { by, why }| PauseView { by, reason: why }),
             frozen: state.frozen.clone().map(|frozen| FreezeView::of(state, frozen)),
@@ -338,6 +346,10 @@ impl RunView {
                 .map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
             waves: Vec::new(),
             guard: current_guard(state, observed_at.map(|at| (state.started.owner.clone(), at)), now),
+            other_owner: match watch.and_then(|watch| watch.marker.as_ref()) {
+                Some(Marker::Other(value)) => Some(value.clone()),
+                _ => None,
+            },
             reachable: true,
             without_journal: None,
         }

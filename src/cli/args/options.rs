@@ -40,7 +40,7 @@ pub struct ConfirmedRunArg {
     /// The run.
     #[command(flatten)]
     pub named: RunArg,
-    /// Do not ask
+    /// Answer every question with yes; without a terminal, a question needs it
     #[arg(long, short)]
     pub yes: bool,
 }

@@ -48,7 +48,7 @@ fn tags_of_run(live: &LoadBalancerView) -> Vec<String> {
         MARKER_KEY => {
             let mut words = value.split(' ');
             let (run, owner) = (words.next().unwrap_or_default(), words.next().unwrap_or("?"));
-            format!("owned by run {run} of {owner}, started {}", words.next().unwrap_or("?"))
+            format!("owned by run {run} of {owner} since {}", words.next().unwrap_or("?"))
         }
         route_tag::KEY => {
             let run = balancer_tag::run_of(value);

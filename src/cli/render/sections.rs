@@ -57,6 +57,7 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
         ("waits", waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
+        ("owner", other_owner(view, style)),
         ("notifies", if all { notifications(view) } else { Vec::new() }),
     ];
     parts.into_iter().filter(|(_, lines): &Section| !lines.is_empty()).collect()
@@ -480,6 +481,13 @@ fn oldest_health(oldest: &OldestHealth, now: Timestamp) -> String {
         NoticedBy::Rounds => "a change shows only when it is read",
     };
     format!("the oldest health is that of {}, {read}; {noticed}", oldest.group)
+}
+
+/// Returns a line about another run whose marker is on a load balancer of this run.
+fn other_owner(view: &RunView, style: &Style) -> Vec<String> {
+    let line =
+        |marker: &String| format!("another run owns a load balancer of this run now (run, owner, since): {marker}");
+    view.other_owner.iter().map(|marker| style.paint(Tone::Warn, &line(marker))).collect()
 }
 
 fn guard(view: &RunView, style: &Style) -> String {

@@ -2,6 +2,7 @@
 //! the lab.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,14 +71,16 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     environment.push(("CUTOVER_STATE_DIR".into(), runs.display().to_string()));
     let _ = term::print_as_is(&text(global, &environment));
     let plan = &args.plan;
+    let file = write_environment(&runs, &environment).map_err(|e| Failure::new(Exit::Internal, e))?;
     term::print_error(&format!(
-        "\nThe lab is running at {} speed. Paste the lines above into another terminal, then for example:\n  \
-         cutover check {plan}\n  cutover run {plan}\n  cutover status --watch\n\
+        "\nThe lab is running at {} speed. In another terminal, paste the lines above, or type the first line below:\n  \
+         . {}\n  cutover check {plan}\n  cutover run {plan}\n  cutover status --watch\n\
          CUTOVER_STATE_DIR keeps the runs of this lab apart from real runs.\n\
          CUTOVER_PROMETHEUS_URL answers the plan's Prometheus gates with the lab's counters{}.\n\
          CUTOVER_PROBE_URL answers its http gates.\n\
          ^C here ends the lab and deletes its runs.",
         if args.speed.to_bits() == 1f64.to_bits() { "real".to_owned() } else { format!("{} times real", args.speed) },
+        shell_word(&file.display().to_string()),
         if args.rate.is_some() { "" } else { "; clients come with --rate" }
     ));
     signals.next().await;
@@ -107,14 +110,24 @@ async fn delete_runs(runs: &Path) {
     }
 }
 
+/// Writes the settings as a file in the folder of the lab's runs, for terminals in which the printed lines have
+/// scrolled away. Returns the path.
+fn write_environment(folder: &Path, environment: &[(String, String)]) -> std::io::Result<PathBuf> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let path = folder.join("env");
+    std::fs::write(&path, exports(environment) + "\n")?;
+    Ok(path)
+}
+
 fn text(global: &Global, environment: &[(String, String)]) -> String {
     if global.output == Output::Json {
         let environment: BTreeMap<_, _> = environment.iter().cloned().collect();
         return serde_json::json!({"event": "lab", "environment": environment}).to_string();
     }
-    environment
-        .iter()
-        .map(|(name, value)| format!("export {name}={}", shell_word(value)))
-        .collect::<Vec<_>>()
-        .join("\n")
+    exports(environment)
+}
+
+fn exports(environment: &[(String, String)]) -> String {
+    let lines = environment.iter().map(|(name, value)| format!("export {name}={}", shell_word(value)));
+    lines.collect::<Vec<_>>().join("\n")
 }

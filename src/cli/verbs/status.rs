@@ -17,6 +17,7 @@ use crate::cli::render::status::{json, text, watched};
 use crate::cli::render::style::Style;
 use crate::cli::signals::Signals;
 use crate::cli::term;
+use crate::cli::verbs::rollback::{NO_REGION, remedy};
 use crate::domain::run::observation::Observed;
 use crate::domain::view::load_balancer::LoadBalancerView;
 use crate::engine::inventory::read_balancer::{BalancerReadError, read_for_status};
@@ -126,12 +127,19 @@ fn show(global: &Global, text: &str) {
 
 async fn status_of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let balancer = connect::balancer(&connect::aws_config_for(&selector).await);
+    let config = connect::aws_config_for(&selector).await;
+    if config.region().is_none() {
+        return Err(Failure::new(Exit::Usage, NO_REGION));
+    }
+    let balancer = connect::balancer(&config);
     let live = read_for_status(&selector, &balancer, jiff::Timestamp::now());
     let live = with_progress(0, live).await.map_err(|e| match e {
         BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, e)
             .next("to list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
-        BalancerReadError::Unreadable { .. } => Failure::new(Exit::Internal, e),
+        BalancerReadError::Unreadable { ref why, .. } => {
+            let fix = remedy(why);
+            fix.into_iter().fold(Failure::new(Exit::Internal, e), Failure::next)
+        }
     })?;
     Ok(render_view(global, &live, style))
 }
@@ -147,7 +155,7 @@ async fn status_of_run(
     style: &Style,
 ) -> Result<(String, bool), Failure> {
     let store = state_store::open_for_target(&global.state_options(), target).await?;
-    let found = find::run_to_show(&*store, target, style.color).await;
+    let found = find::run_to_show(&*store, target, style.color).await.map_err(with_load_balancer);
     let found = elsewhere::or_say_where(found, target.unwrap_or_default()).await?;
     let ports = connect::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
@@ -157,6 +165,11 @@ async fn status_of_run(
         _ => text(&view, style),
     };
     Ok((shown, view.outcome.is_some()))
+}
+
+/// Adds the command that needs no run to the failure of a run that was not found.
+fn with_load_balancer(failure: Failure) -> Failure {
+    failure.next("to see what is live without a run: cutover status --load-balancer NAME")
 }
 
 /// Returns the view of a run from its journal and one observation.

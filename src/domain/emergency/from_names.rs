@@ -10,6 +10,7 @@ use super::{EmergencyError, LoadBalancerReading, PreparedRollback, clusters, oth
 use super::{prepared_rollback, route_start};
 use crate::base::arn::short;
 use crate::domain::traffic::{Limits, Split, shares};
+use crate::plan::suggest::near_name;
 
 /// The ARNs of a group that gets traffic and of the group that loses this traffic, in this order.
 type Pair<'a> = (&'a str, &'a str);
@@ -92,9 +93,21 @@ fn pairs<'a>(
     }
     if all.is_empty() {
         let there = names.values().copied().collect::<Vec<_>>().join(", ");
-        return Err(EmergencyError::NoPair { back_to: back_to.join(","), away_from: away_from.join(","), there });
+        let why = why_no_pair(&names, back_to, away_from);
+        return Err(EmergencyError::NoPair { back_to: back_to.join(","), away_from: away_from.join(","), why, there });
     }
     Ok(all)
+}
+
+/// Returns the first glob that matches no group, with the nearest name; otherwise the rule about `*`.
+fn why_no_pair(names: &BTreeMap<&str, &str>, back_to: &[String], away_from: &[String]) -> String {
+    let matches = |glob: &&String| names.values().any(|name| star_match(glob, name).is_some());
+    let Some(glob) = back_to.iter().chain(away_from).find(|glob| !matches(glob)) else {
+        return "the text that `*` matches must be equal in both names".to_owned();
+    };
+    let near = near_name(glob, names.values().copied());
+    let near = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+    format!("no target group is named {glob}{near}")
 }
 
 /// Returns the text that the only `*` of a glob matches in a name; `None` if the name does not match. The text is empty
@@ -223,6 +236,18 @@ mod tests {
 
     fn of(weights: &[(&str, u16)]) -> Vec<(String, Option<u16>)> {
         weights.iter().map(|(name, weight)| ((*name).to_owned(), Some(*weight))).collect()
+    }
+
+    #[test]
+    fn a_name_that_no_group_has_is_said_with_the_nearest_one() {
+        let half = seen(&[("shop-old", Some(50)), ("shop-new", Some(50))]);
+        let why = |back_to: &str, away_from: &str| {
+            prepare(&half, &globs(back_to), &globs(away_from)).expect_err("no pair").to_string()
+        };
+        let misspelt = why("shop-odl", "shop-new");
+        assert!(misspelt.contains(": no target group is named shop-odl (did you mean shop-old?). The"), "{misspelt}");
+        let paired = why("*-old", "sho*-new");
+        assert!(paired.contains("the text that `*` matches must be equal in both names"), "{paired}");
     }
 
     #[test]

@@ -107,14 +107,15 @@ pub struct PreparedRollback {
 pub enum EmergencyError {
     /// No pair of groups matches the names.
     #[error(
-        "no two target groups match --back-to {back_to} and --away-from {away_from}: the text that `*` matches must be \
-         equal in both names. The load balancer has: {there}"
+        "no two target groups match --back-to {back_to} and --away-from {away_from}: {why}. The load balancer has: {there}"
     )]
     NoPair {
         /// The globs of `--back-to`.
         back_to: String,
         /// The globs of `--away-from`.
         away_from: String,
+        /// Which part matches no name, or why the names form no pair.
+        why: String,
         /// The names of the load balancer's groups.
         there: String,
     },

@@ -1,7 +1,7 @@
 //! Generates the break-glass script, which restores every original action with `aws` CLI commands, in case this program
 //! is not available.
 //!
-//! The script requires only a POSIX shell and the `aws` CLI. An operator can also type each command alone. The script
+//! The script requires only a POSIX shell and the `aws` CLI. An operator can also type the command of each route. The script
 //! restores the complete actions that the run read at its start. The OIDC client secret is never read and stays
 //! unchanged (`UseExistingClientSecret`).
 
@@ -148,12 +148,14 @@ const HEAD: &str = r#"#!/bin/sh
 # later, to its state at that time.
 # Needs a shell and the aws CLI, with credentials of account {account} that allow ModifyRule and ModifyListener;
 # DescribeTags, AddTags and RemoveTags for the tags at the end, which the traffic does not need.
-# You can run it again, and you can type each line below alone. If the cutover program is available, `cutover rollback`
-# is faster and checks more.
+# You can run it again. To restore one route by hand, type its line below from `aws` on. If the cutover program is
+# available, `cutover rollback` is faster and checks more.
 set -u
 export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=50 AWS_PAGER=
 
-who=$(aws sts get-caller-identity --region {region} --query Account --output text) && [ "$who" != "{account}" ] && {
+who=$(aws sts get-caller-identity --region {region} --query Account --output text) \
+    || echo "the credentials could not be checked; trying to restore all the same" >&2
+[ -z "$who" ] || [ "$who" = "{account}" ] || {
     echo "these credentials belong to account $who, not to {account}: nothing was changed" >&2
     exit 3
 }
@@ -181,6 +183,7 @@ collect() {
 const TAIL: &str = r#"
 collect
 if [ "$failed" != 0 ]; then
+    [ -n "$who" ] || echo "log in (such as aws sso login) or set AWS_PROFILE first, if the errors above name the credentials" >&2
     echo "$failed of {all} routes were not restored: run this script again" >&2
     exit 5
 fi
@@ -225,7 +228,7 @@ echo "new connections go to these groups; existing connections to other groups r
 
 const END: &str = r#"
 echo "next: on the machine where the run was started, type: cutover rollback {run}"
-echo "      it reads every route, and ends the run; until then a new run of the plan is refused"
+echo "      it reads every route, and ends the run; until then that machine refuses a new run of the plan"
 "#;
 
 #[cfg(test)]

@@ -88,8 +88,16 @@ pub struct RehearsalLab {
     pub meter: Arc<Meter>,
     model: SharedModel,
     backend: Backend,
-    /// The step whose shares have settled and are being measured.
-    settled: Mutex<Option<usize>>,
+    measured_step: Mutex<MeasuredStep>,
+}
+
+/// The steps whose shares are live.
+#[derive(Default)]
+struct MeasuredStep {
+    /// The step that writes its shares, or waits for their settle.
+    writing: Option<usize>,
+    /// The step whose shares are being measured.
+    settled: Option<usize>,
 }
 
 enum Backend {
@@ -137,7 +145,7 @@ impl RehearsalLab {
             meter,
             model,
             backend: house,
-            settled: Mutex::default(),
+            measured_step: Mutex::default(),
         })
     }
 
@@ -181,7 +189,7 @@ impl RehearsalLab {
             meter,
             model,
             backend: house,
-            settled: Mutex::default(),
+            measured_step: Mutex::default(),
         })
     }
 
@@ -195,19 +203,28 @@ impl RehearsalLab {
     }
 
     /// Follows a run by its journal events: reports the start of each step to the model, and measures the shares of
-    /// each step from the end of settling until the next change or the end of the run.
+    /// each step from the end of settling until the next change or the end of the run. A step that freezes after its
+    /// first write is measured from there.
     pub fn on_event(&self, event: &Event) -> Option<ClientMeasurement> {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut measured_step = self.measured_step.lock().unwrap_or_else(PoisonError::into_inner);
+        let MeasuredStep { writing, settled } = &mut *measured_step;
         match event {
             Event::StepStarted { step, kind, .. } => {
                 let over = matches!(kind, StepType::Shares | StepType::Bind).then(|| settled.take()).flatten();
                 // The machine was too busy for any request, so there is nothing to report.
                 let measured = over.map(|step| self.measure_complete(step)).filter(|m| m.requests > 0);
                 self.step_changed(*step);
+                *writing = matches!(kind, StepType::Shares).then_some(*step);
                 measured
             }
             Event::Settled { step } => {
                 *settled = Some(*step);
+                *writing = None;
+                self.start_measuring();
+                None
+            }
+            Event::Frozen { .. } if writing.is_some() => {
+                *settled = writing.take();
                 self.start_measuring();
                 None
             }

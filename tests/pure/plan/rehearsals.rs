@@ -188,6 +188,15 @@ fn clients_are_measured_during_and_after_a_rollback_and_the_table_adds_up() {
     assert!(table.contains("other times: start, writes, settle"), "{table}");
 }
 
+/// Regression test: a run that froze between a write and the end of its settle had no row for this step.
+#[test]
+fn clients_are_measured_while_a_step_is_frozen_after_its_writes() {
+    let rehearsal = rehearse(&["{at: {share: {cluster: to, atLeast: 20}}, foreign-write: {weights: {a: 60, b: 40}}}"]);
+    let page = &rehearsal.page;
+    let table = &page[page.find("What clients saw").expect("a table")..];
+    assert!(rehearsal.code == Some(7) && table.contains("6  "), "{}", table);
+}
+
 #[test]
 fn a_route_that_is_not_restored_is_at_the_head_of_the_report() {
     let share = "share: {cluster: to, atLeast: 20}";

@@ -80,12 +80,26 @@ fn look_from_elsewhere(lab: &Lab) {
     let unknown = elsewhere(lab, "rollback --load-balancer alpha --yes");
     let names = "load balancers in ap-northeast-2: alpha-webapp";
     assert!(unknown.code == 2 && unknown.err.contains(names), "{unknown:?}");
-    let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
-    command.arg("rollback").env("CUTOVER_STATE_DIR", lab.folder().join("elsewhere"));
-    command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
-    let lost = VerbOutput::of(command.output().expect("cutover should start"));
+    let misspelt = elsewhere(lab, "rollback two-terminal --yes");
+    for part in ["names a run of two-terminal", "--load-balancer alpha-webapp    # the run two-terminals-"] {
+        assert!(misspelt.code == 2 && misspelt.err.contains(part), "{part}: {misspelt:?}");
+    }
+    let fresh = elsewhere(lab, "status");
+    assert!(fresh.code == 2 && fresh.err.contains("cutover status --load-balancer NAME"), "{fresh:?}");
+    let without = |variables: &[&str]| {
+        let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
+        command.arg("rollback").env("CUTOVER_STATE_DIR", lab.folder().join("elsewhere"));
+        for name in variables {
+            command.env_remove(name);
+        }
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        VerbOutput::of(command.output().expect("cutover should start"))
+    };
+    let lost = without(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
     let first = lost.err.lines().next().unwrap_or_default();
     assert!(lost.code == 2 && first.contains("no AWS region is set"), "{lost:?}");
+    let lost = without(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]);
+    assert!(lost.code == 5 && lost.err.contains("credentials"), "{lost:?}");
 }
 
 /// Asserts that every command on the machine of the run names the rollback by someone else, and the command that ends

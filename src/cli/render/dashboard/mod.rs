@@ -34,6 +34,7 @@ fn steps(view: &RunView, most: usize, style: &Style) -> Vec<String> {
     let shown = view.steps.iter().enumerate().skip(first).take(most).map(|(i, label)| {
         let number = i + 1;
         let (tone, mark) = match number.cmp(&view.step) {
+            std::cmp::Ordering::Less if number < view.from_step => (Tone::Faint, "-"),
             std::cmp::Ordering::Less => (Tone::Faint, style.mark("✓", "+")),
             std::cmp::Ordering::Equal if !ended => (Tone::Strong, style.mark("▸", ">")),
             _ => (Tone::Plain, " "),

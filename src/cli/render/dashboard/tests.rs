@@ -23,6 +23,14 @@ fn baking() -> RunView {
 }
 
 #[test]
+fn a_step_before_the_first_step_of_the_run_is_not_marked_as_done() {
+    let view = RunView { from_step: 2, ..baking() };
+    let lines = dashboard_lines(&view, screen(100), &Style::plain());
+    assert!(lines.iter().any(|line| line.starts_with("  -  1  ")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("  +  2  ") || line.starts_with("  ✓  2  ")), "{lines:?}");
+}
+
+#[test]
 fn dashboard_of_a_bake() {
     insta::assert_snapshot!(dashboard_lines(&baking(), screen(100), &Style::plain()).join("\n"));
 }

@@ -6,10 +6,16 @@ mod chart;
 mod clients;
 mod html;
 mod markdown;
+/// Returns the routes that an event says are about to be written.
+fn written_routes(event: &Event) -> impl Iterator<Item = &RouteId> {
+    let writes = if let Event::Intended { writes, .. } = event { writes.as_slice() } else { &[] };
+    writes.iter().map(|write| &write.route)
+}
+
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -29,6 +35,7 @@ use crate::domain::run::event::{ClientMeasurement, Event, Record, RunOutcome, Tr
 use crate::domain::run::header_rule::{HeaderRuleEnd, HeaderRuleEvent};
 use crate::domain::run::hook::{HookPoint, HookResult};
 use crate::domain::run::state::Drift;
+use crate::domain::traffic::RouteId;
 use crate::domain::view::history::{GateVerdicts, History, StepHistory};
 use crate::plan::model::Plan;
 
@@ -217,6 +224,7 @@ impl<'a> ReportInput<'a> {
     /// change.
     fn changes(&self) -> Vec<(String, Vec<String>)> {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let written: BTreeSet<_> = self.records.iter().flat_map(|record| written_routes(&record.event)).collect();
         for route in self.history.state.routes.values() {
             let before = route.start.content_at_start.as_ref().unwrap_or(&route.start.content);
             let change = match &route.drift {
@@ -224,7 +232,11 @@ impl<'a> ReportInput<'a> {
                 Some(Drift::Changed(live)) => self.names.change(&route.start.id, before, live),
                 None => self.names.change(&route.start.id, before, &route.confirmed),
             };
-            let change = change.unwrap_or_else(|| "unchanged".to_owned());
+            let unchanged = || {
+                if written.contains(&route.start.id) { "moved during the run, now as before it" } else { "not written" }
+                    .to_owned()
+            };
+            let change = change.unwrap_or_else(unchanged);
             all.entry(change).or_default().push(self.names.route(&route.start.id));
         }
         let mut all: Vec<_> = all.into_iter().collect();

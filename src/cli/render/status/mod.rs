@@ -32,11 +32,21 @@ fn all_sections(view: &RunView, style: &Style) -> Vec<Section> {
         ("waves", waves(view, style)),
     ];
     all.extend(sections(view, style, true));
-    all.push(("continue", continue_commands(view)));
-    all.push(("roll back", rollback_commands(view)));
-    all.push(("next", commands_after_end(view)));
+    all.extend(command_sections(view));
     all.retain(|(_, lines)| !lines.is_empty());
     all
+}
+
+/// Returns the sections with commands. A command that continues the run is not shown again as one that rolls it back.
+fn command_sections(view: &RunView) -> [Section; 3] {
+    let on = continue_commands(view);
+    let back = rollback_commands(view).into_iter().filter(|command| !names(&on, command)).collect();
+    [("continue", on), ("roll back", back), ("next", commands_after_end(view))]
+}
+
+/// Whether one of the commands is this command, with or without a meaning.
+fn names(commands: &[String], command: &str) -> bool {
+    commands.iter().any(|other| other.split("   #").next() == Some(command))
 }
 
 /// Returns a line for each wave of the plan: its state and its run. The process that drives a later wave guards the
@@ -81,10 +91,8 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
         ("put back", put_back(view, style)),
         ("drift", drift(view, style, true)),
         ("guard", guard),
-        ("continue", continue_commands(view)),
-        ("roll back", rollback_commands(view)),
-        ("next", commands_after_end(view)),
     ];
+    all.extend(command_sections(view));
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&wrapped(all, style), style)
 }
@@ -143,8 +151,7 @@ pub fn json(view: &RunView) -> serde_json::Value {
 /// Returns the commands that continue the run, then those that roll it back, each with its meaning.
 pub fn next_commands(view: &RunView) -> Vec<String> {
     let on = continue_commands(view);
-    let shown = |command: &String| on.iter().any(|other| other.split("   #").next() == Some(command));
-    let back = rollback_commands(view).into_iter().filter(|command| !shown(command));
+    let back = rollback_commands(view).into_iter().filter(|command| !names(&on, command));
     let back: Vec<_> = back.map(|command| format!("{command}   # roll back")).collect();
     on.into_iter().chain(back).collect()
 }

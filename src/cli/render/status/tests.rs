@@ -13,6 +13,7 @@ use crate::domain::run::event::{
     Event, IgnoredHours, NotMoved, ResumeMode, StepType, StopReason, Trigger, Wait, WaitReason, WriteResult,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
+use crate::domain::run::observation::Marker;
 use crate::domain::traffic::{Reading, Unreadable};
 use crate::domain::view::gates::GateView;
 use crate::port::store::Heartbeat;
@@ -144,6 +145,16 @@ fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
     }
 }
 
+#[test]
+fn the_owner_of_the_load_balancer_is_named_if_it_is_another_run() {
+    let mut seen = watch(140, (31, 0), (4, 0));
+    seen.marker = Some(Marker::Other("other-20260301-150000-k3f9 bob@pc 2026-03-01T15:00:00Z".into()));
+    let view = RunView::of(&plan(), &state(until_bake()), Some(&seen), &[], at(142));
+    let text = text(&view, &Style::plain());
+    assert!(text.contains("  owner     another run owns a load balancer of this run now"), "{text}");
+    assert!(text.contains(": other-20260301-150000-k3f9 bob@pc 2026-"), "{text}");
+}
+
 /// Regression test: `--watch` was longer than the screen, so that the state scrolled away and every status left a copy.
 #[test]
 fn a_watched_status_fits_the_screen_and_keeps_what_decides() {
@@ -153,9 +164,16 @@ fn a_watched_status_fits_the_screen_and_keeps_what_decides() {
         let text = watched(view, Screen { width, height }, &Style::plain());
         assert!(text.lines().count() < height, "{text}");
         assert!(text.lines().all(|line| console::measure_text_width(line) <= width), "{text}");
-        for part in
-            ["  run ", "  state ", "  step ", "traffic", "saturation  FAILS", "errors  holds", "way back", "roll back"]
-        {
+        for part in [
+            "  run ",
+            "  state ",
+            "  step ",
+            "traffic",
+            "saturation  FAILS",
+            "errors  holds",
+            "way back",
+            "cutover rollback ",
+        ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
         if height == 24 {

@@ -64,9 +64,9 @@ fn take_over_text(marker: &str) -> String {
     let run = parts.next().unwrap_or_default();
     match (parts.next(), parts.next()) {
         (Some(owner), Some(since)) => {
-            format!("Then run {run} of {owner} (started {since}) stops, if it is still alive.")
+            format!("Then run {run} of {owner} (owner since {since}) raises nothing more, if it has a process.")
         }
-        _ => format!("Then run {run} stops, if it is still alive."),
+        _ => format!("Then run {run} raises nothing more, if it has a process."),
     }
 }
 
@@ -94,7 +94,7 @@ pub fn ask(args: &Rollback, proposal: &RollbackPreview<'_>) -> Result<bool, Fail
         (Ok(true), Some(owner)) if args.yes => {
             let why = format!("another run owns this load balancer (run, owner, since): {owner}; nothing was written");
             Err(Failure::new(Exit::Locked, why).next(
-                "to roll back anyway (this stops the process of the other run): repeat the command with --take-over",
+                "to roll back anyway (then the other run raises nothing more): repeat the command with --take-over",
             ))
         }
         (Ok(true), other_owner) => Ok(args.take_over || other_owner.is_some()),

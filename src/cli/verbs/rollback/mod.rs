@@ -14,7 +14,7 @@ mod without_journal;
 
 pub use self::args::Rollback;
 pub use self::evacuation::evacuate;
-pub use self::fix::existing_names;
+pub use self::fix::{NO_REGION, existing_names, remedy};
 use self::source::RollbackSource;
 use crate::app::exit::{Exit, Failure};
 use crate::cli::args::Global;

@@ -151,7 +151,9 @@ async fn find_for_target(global: &Global, target: Option<&str>) -> Result<Rollba
                 None => match balancers_with_tags(name).await {
                     Ok(found) => found,
                     Err(NoTagSource::Several(several)) => return Err(several),
-                    Err(NoTagSource::Unsearched(cause)) => return Err(caused_by(cause, failure)),
+                    Err(NoTagSource::Unsearched(exit, cause)) => {
+                        return Err(Failure { exit, ..caused_by(cause, failure) });
+                    }
                     Err(NoTagSource::Unknown(cause)) => {
                         return Err(with_commands(&runs, put_back_before(&runs, name, failure)).next(cause));
                     }
@@ -170,8 +172,8 @@ enum NoTagSource {
     Several(Failure),
     /// The tags name no run; the line says which tags.
     Unknown(String),
-    /// The tags could not be searched, for this reason.
-    Unsearched(String),
+    /// The tags could not be searched, for this reason, and the exit code that follows.
+    Unsearched(Exit, String),
 }
 
 /// Puts the cause before the failure that follows from it.
@@ -208,7 +210,14 @@ fn put_back_before(runs: &[RunSummary], name: Option<&str>, failure: Failure) ->
             ..caused_by(cause, failure)
         };
     }
-    caused_by(format!("nothing to roll back: {} put the traffic back at {at}", run.id), failure)
+    let failure = caused_by(format!("nothing to roll back: {} put the traffic back at {at}", run.id), failure);
+    failure.next(format!("to see what is live now: cutover status {}", run.id))
+}
+
+/// Returns the run that the marker of a load balancer names, else the run that its weights name.
+fn tagged_run(lb: &LoadBalancer) -> Option<&str> {
+    let marked = lb.tags.get(marker::KEY).map(|value| marker::run_of(value));
+    marked.or_else(|| lb.tags.get(route_tag::KEY).map(|value| balancer_tag::run_of(value)))
 }
 
 /// Returns the load balancers in the region that have the marker of exactly one run (of the named plan), otherwise the
@@ -216,15 +225,15 @@ fn put_back_before(runs: &[RunSummary], name: Option<&str>, failure: Failure) ->
 async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagSource> {
     let config = connect::aws_config(None).await;
     let Some(region) = config.region() else {
-        return Err(NoTagSource::Unsearched(format!(
-            "cannot search for load balancers with tags of a run: {NO_REGION}"
-        )));
+        let cause = format!("cannot search for load balancers with tags of a run: {NO_REGION}");
+        return Err(NoTagSource::Unsearched(Exit::Usage, cause));
     };
     let (balancer, all) = (connect::balancer(&config), Selector::Tags(BTreeMap::new()));
     let found = connect::reads().read(0, balancer.inventory.load_balancers(&all, Detail::Listed)).await;
     let found = found.map_err(|why| {
         let fix = remedy(&why).map_or_else(String::new, |fix| format!("; {fix}"));
-        NoTagSource::Unsearched(format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}"))
+        let cause = format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}");
+        NoTagSource::Unsearched(Exit::Stuck, cause)
     })?;
     for key in [marker::KEY, route_tag::KEY] {
         let run_of = if key == marker::KEY { marker::run_of } else { balancer_tag::run_of };
@@ -246,7 +255,17 @@ async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagS
             return Ok(one.into_iter().map(|lb| Selector::Arn(lb.arn.clone())).collect());
         }
     }
-    let none =
-        format!("no load balancer in {region} (of {}) has the tag {} or {}", found.len(), marker::KEY, route_tag::KEY);
-    Err(NoTagSource::Unknown(none))
+    let tagged = found.iter().filter_map(|lb| tagged_run(lb).map(|run| (run, lb)));
+    let others: BTreeMap<_, _> = tagged.collect();
+    let count = found.len();
+    Err(NoTagSource::Unknown(if others.is_empty() {
+        format!("no load balancer in {region} (of {count}) has the tag {} or {}", marker::KEY, route_tag::KEY)
+    } else {
+        let line = |(run, lb): (&str, &LoadBalancer)| {
+            format!("cutover rollback --load-balancer {}    # the run {run}", lb.name)
+        };
+        let lines: Vec<_> = others.into_iter().map(line).collect();
+        let name = plan.unwrap_or_default();
+        format!("no tag on a load balancer in {region} names a run of {name}; the tags name:\n{}", lines.join("\n"))
+    }))
 }

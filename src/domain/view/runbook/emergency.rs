@@ -67,6 +67,14 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
              groups**: the command matches names, not tags. `cutover runbook` writes the names if it can read AWS.",
         );
     }
+    if aws {
+        put(
+            out,
+            "\nNo name at hand: `cutover rollback` alone finds the only unfinished run, or the tags of one. If clients \
+             with a cookie stay on the dead side, add `--stickiness break` to the command: it detaches the groups of \
+             that side.",
+        );
+    }
     if plan.strategy.start.is_none() {
         put(
             out,

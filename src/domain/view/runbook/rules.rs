@@ -122,7 +122,8 @@ pub(super) fn irreversible(input: &RunbookInput<'_>, out: &mut String) {
                 ),
                 RollbackStickiness::Keep => format!(
                     "- On routes with group stickiness, clients with a cookie stay on {to} until the cookie ends, also \
-                     after a rollback (`stickiness: keep`; exit 5 says so)."
+                     after a rollback (`stickiness: keep`). A rollback with the journal says so with exit 5; to move these \
+                     clients too, add `--stickiness break`."
                 ),
             },
         );
