@@ -103,7 +103,7 @@ impl State {
     /// Applies an event. If the state does not allow the event, returns an error and does not change the state.
     pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         self.check(event)?;
-        self.group_facts = GroupFacts::default();
+        self.group_facts.forget_if_changed_by(event);
         self.last_record_at = time;
         self.answered_requests.extend(event.request().map(str::to_owned));
         match event {

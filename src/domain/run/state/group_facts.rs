@@ -3,10 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use crate::domain::run::event::Event;
+
 /// Facts about target groups that change only with an event. A run asks for them several times per reading, so they are
 /// computed once per event: otherwise the cost of a run would grow with the square of its routes.
 #[derive(Debug, Default)]
 pub(super) struct GroupFacts(pub(super) OnceLock<Facts>);
+
+impl GroupFacts {
+    /// Forgets the facts, unless the event is of a kind that changes no route. The corpus of journals holds this list
+    /// against the fold.
+    pub(super) fn forget_if_changed_by(&mut self, event: &Event) {
+        let changes_no_route = matches!(
+            event,
+            Event::Waiting { .. }
+                | Event::Health { .. }
+                | Event::Baked { .. }
+                | Event::Settled { .. }
+                | Event::StepDone { .. }
+                | Event::GateMeasured { .. }
+                | Event::GateFailed { .. }
+                | Event::VerdictChanged { .. }
+                | Event::Compared(_)
+                | Event::Notice { .. }
+                | Event::Notified { .. }
+        );
+        if !changes_no_route {
+            *self = Self::default();
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Facts {

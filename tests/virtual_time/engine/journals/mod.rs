@@ -160,6 +160,26 @@ fn every_event_kind_and_plan_has_a_journal() {
     }
 }
 
+/// Asserts that the facts about groups that a state keeps over some kinds of events are those that it would compute
+/// again.
+#[test]
+fn facts_about_groups_are_right_after_every_event() {
+    for journal in corpus() {
+        let begun = State::fold(&journal.records[..1]).unwrap_or_else(|e| panic!("{}: {e}", journal.name));
+        let mut state = begun.expect("a journal should have a first record");
+        for record in &journal.records[1..] {
+            // Computes the facts before the event, so that the state has facts that it could keep wrongly.
+            assert!(state.all_return_groups().len() <= state.started.groups.len());
+            state.apply_record(record).unwrap_or_else(|e| panic!("{}: {e}", journal.name));
+            // A copy has no facts.
+            let copy = state.clone();
+            let place = format!("{} {}", journal.name, record.seq);
+            assert_eq!(state.groups_with_traffic(), copy.groups_with_traffic(), "{place}");
+            assert_eq!(state.all_return_groups(), copy.all_return_groups(), "{place}");
+        }
+    }
+}
+
 /// Asserts that only the `newer-` journals have unknown parts, and that every record is printed as it was written.
 #[test]
 fn only_newer_journals_have_unknown_parts() {
