@@ -88,7 +88,8 @@ pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     plan_secrets::remember(plan);
     let config = aws_config_of(plan).await;
     let (balancer, items) = (Balancers::connect(plan, &config), items(plan, &config));
-    let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));
+    let metrics = Arc::new(metric::AfterRollback::new(&config));
+    let hooks = Arc::new(hook::HookRunner::in_folder(Folder::of(plan)));
     let (clusters, clock, reads) = (BTreeMap::new(), Arc::new(clock::SystemClock), reads().clone());
     Ports { balancer, clusters, compared: BTreeMap::new(), items, metrics, hooks, clock, reads, store }
 }

@@ -4,6 +4,7 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 
+use super::connections;
 use super::exit::{Exit, Failure};
 use super::notify::Notifier;
 use super::owner;
@@ -87,6 +88,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     // A run that is only in memory cannot be found by a later process.
     let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };
     drop(before);
+    let ports_after_end = ports.clone();
     let mut run = RunLoop::open(plan, ports, settings, ownership, interrupt.clone(), &mut subscribers)
         .await
         .map_err(|e| engine_failure(e, false))?;
@@ -108,6 +110,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
         ..RunView::of(plan, run.state(), None, &[], Timestamp::now())
     };
     run.release().await;
+    let state = run.state().clone();
     drop(run);
     drop(listener);
     let Some(ending) = ending else {
@@ -115,6 +118,9 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     };
     let exit = report_result(surface, ending, moved, &view, unknown);
+    for line in connections::open_after_rollback(plan, &state, &ports_after_end).await {
+        surface.show(&line);
+    }
     // The verbs `abort` and `rollback` themselves did what was asked.
     let exit = exit.map(|exit| if request.is_none() { exit_with_share_left(exit, kept) } else { exit });
     tokio::select! {

@@ -6,6 +6,7 @@ pub mod access;
 pub mod break_glass;
 pub mod comparison;
 pub mod connect;
+pub mod connections;
 pub mod done;
 pub mod drive;
 pub mod due;

@@ -23,4 +23,15 @@ pub trait Metrics: Send + Sync {
         groups: &[(String, String)],
         now: Timestamp,
     ) -> Result<BTreeMap<String, HostCounts>, String>;
+    /// Reads from CloudWatch how many connections of Network Load Balancers are open. A group is given as the ARN of the
+    /// target group and the ARN of its load balancer. A count is that of a target group or, where CloudWatch has none,
+    /// that of the whole load balancer, by ARN; it is one to three minutes old. Omits what has no data.
+    ///
+    /// # Errors
+    /// Returns a text that says why there are no counts.
+    async fn open_connections(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, u64>, String>;
 }

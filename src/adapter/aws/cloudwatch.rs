@@ -37,6 +37,9 @@ const MAX_ALARMS: usize = 100;
 /// The period of a count of targets, in seconds.
 const COUNT_PERIOD: u64 = 60;
 
+/// The number of open connections of a Network Load Balancer.
+const OPEN_FLOWS: &str = "ActiveFlowCount";
+
 /// The maximum delay of data, in seconds.
 const MAX_DATA_DELAY_SECONDS: i64 = 180;
 
@@ -129,6 +132,36 @@ impl CloudWatch {
             (healthy.is_some() || unhealthy.is_some()).then(|| (arn.clone(), counts))
         });
         Ok(counts.collect())
+    }
+
+    /// Reads the latest counts of open connections of these groups, each with its Network Load Balancer (ARNs). Returns
+    /// the count of a load balancer where its groups have none: by its documentation, AWS counts only there
+    /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-cloudwatch-metrics.html>).
+    pub async fn open_connections(
+        &self,
+        web: &HttpClient,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, u64>, String> {
+        let balancers: BTreeSet<&String> = groups.iter().map(|(_, balancer)| balancer).collect();
+        let of_groups = groups.iter().map(|pair| group_stat(pair, OPEN_FLOWS, COUNT_PERIOD, "Maximum"));
+        let of_balancers = balancers.iter().map(|arn| balancer_stat(arn, OPEN_FLOWS, COUNT_PERIOD, "Maximum"));
+        let query = |stat| Query { measurement: 0, part: QueryMeaning::Own, stat };
+        let queries: Vec<Query> = of_groups.chain(of_balancers).map(query).collect();
+        let found = self.data(web, with_delay(now), now, &queries).await?;
+        let latest = |values: &Vec<f64>| values.first().map(|value| to_count(*value));
+        let (of_groups, of_balancers) = found.split_at(groups.len());
+        let mut counts = BTreeMap::new();
+        let mut counted = BTreeSet::new();
+        for ((group, balancer), values) in groups.iter().zip(of_groups) {
+            if let Some(count) = latest(values) {
+                counts.insert(group.clone(), count);
+                counted.insert(balancer);
+            }
+        }
+        let others = balancers.into_iter().zip(of_balancers).filter(|(arn, _)| !counted.contains(arn));
+        counts.extend(others.filter_map(|(arn, values)| Some((arn.clone(), latest(values)?))));
+        Ok(counts)
     }
 
     /// Reads the values of each query, latest first.
@@ -329,10 +362,16 @@ fn is_network(balancer: &str) -> bool {
 
 /// Returns the statistic of a metric of a target group and its load balancer (ARNs).
 fn group_stat((group, balancer): &(String, String), name: &str, period: u64, statistic: &str) -> Value {
-    let dimensions = json!([
-        {"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")},
-        {"Name": "TargetGroup", "Value": arn::resource(group)},
-    ]);
+    let mut stat = balancer_stat(balancer, name, period, statistic);
+    let group = json!({"Name": "TargetGroup", "Value": arn::resource(group)});
+    stat["Metric"]["Dimensions"].as_array_mut().into_iter().for_each(|all| all.push(group.clone()));
+    stat
+}
+
+/// Returns the statistic of a metric of a load balancer (ARN).
+fn balancer_stat(balancer: &str, name: &str, period: u64, statistic: &str) -> Value {
+    let dimensions =
+        json!([{"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")}]);
     let namespace = if is_network(balancer) { "AWS/NetworkELB" } else { "AWS/ApplicationELB" };
     let metric = json!({"Namespace": namespace, "MetricName": name, "Dimensions": dimensions});
     json!({"Metric": metric, "Period": period, "Stat": statistic})

@@ -100,9 +100,53 @@ impl Metrics for Sources {
     ) -> Result<BTreeMap<String, HostCounts>, String> {
         self.cloudwatch.host_counts(&self.web, groups, now).await.map_err(|why| clipped(&why))
     }
+
+    async fn open_connections(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, u64>, String> {
+        self.cloudwatch.open_connections(&self.web, groups, now).await.map_err(|why| clipped(&why))
+    }
 }
 
-/// A metric source that measures nothing, for actions that need no metrics, such as a rollback.
+/// The metrics of a rollback: it measures nothing, and counts the open connections after its end.
+pub struct AfterRollback {
+    web: HttpClient,
+    cloudwatch: CloudWatch,
+}
+
+impl AfterRollback {
+    /// Creates the source with the configuration's credentials, region and endpoint.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { web: HttpClient::default(), cloudwatch: CloudWatch::new(config) }
+    }
+}
+
+#[async_trait]
+impl Metrics for AfterRollback {
+    async fn measure(&self, measurements: &[MeasurementRequest]) -> Vec<MeasuredValue> {
+        NoMetrics.measure(measurements).await
+    }
+
+    async fn host_counts(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, HostCounts>, String> {
+        NoMetrics.host_counts(groups, now).await
+    }
+
+    async fn open_connections(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, u64>, String> {
+        self.cloudwatch.open_connections(&self.web, groups, now).await
+    }
+}
+
+/// A metric source that measures nothing, for actions that need no metrics.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoMetrics;
 
@@ -116,6 +160,10 @@ impl Metrics for NoMetrics {
     }
 
     async fn host_counts(&self, _: &[(String, String)], _: Timestamp) -> Result<BTreeMap<String, HostCounts>, String> {
+        Err("this command reads no metrics".into())
+    }
+
+    async fn open_connections(&self, _: &[(String, String)], _: Timestamp) -> Result<BTreeMap<String, u64>, String> {
         Err("this command reads no metrics".into())
     }
 }

@@ -56,7 +56,7 @@ pub use hooks::{hook_call, occasion_text};
 pub use next::decide;
 pub use reconcile::events as observed_events;
 pub use retire::old_group;
-pub use rollback::sticky_clients_left;
+pub use rollback::{groups_with_connections, sticky_clients_left};
 pub use step_exit::{is_continuous, stop_reason, stop_reason_now};
 pub use step_text::hand_over as hand_over_text;
 pub use step_text::{action_line, command_line, label};

@@ -246,9 +246,9 @@ fn broken_stickiness(plan: &Plan, state: &State, rollback: &Rollback) -> Option<
     })
 }
 
-/// Returns the note that connections to the new cluster may still be open, if the new cluster may have had traffic on a
-/// route whose connections outlive a change of the weights.
-fn open_connections(plan: &Plan, state: &State) -> Option<String> {
+/// Returns the groups of the new cluster to which connections may still be open after a rollback, each with its load
+/// balancer: the new cluster may have had traffic on a route whose connections outlive a change of the weights.
+pub fn groups_with_connections(plan: &Plan, state: &State) -> BTreeSet<(String, String)> {
     let to = &plan.strategy.to;
     let raised = |step: &Step| {
         let written = step.number < state.step || (step.number == state.step && state.first_write.is_some());
@@ -261,11 +261,15 @@ fn open_connections(plan: &Plan, state: &State) -> Option<String> {
         raised || at_start.zip(group).is_some_and(|(content, group)| content.split.carries(group))
     };
     let kept = state.routes.values().filter(|route| route.start.keeps_connections).filter(carried);
-    let groups: BTreeSet<&str> = kept
-        .filter_map(|route| route.start.groups.get(to))
-        .map(|arn| state.started.groups.get(arn).map_or(arn.as_str(), |group| group.name.as_str()))
-        .collect();
-    let groups: Vec<&str> = groups.into_iter().collect();
+    kept.filter_map(|route| Some((route.start.groups.get(to)?.clone(), route.start.load_balancer.clone()))).collect()
+}
+
+/// Returns the note that connections to the new cluster may still be open.
+fn open_connections(plan: &Plan, state: &State) -> Option<String> {
+    let groups = groups_with_connections(plan, state);
+    let name = |arn: &String| state.started.groups.get(arn).map_or(arn.clone(), |group| group.name.clone());
+    let groups: BTreeSet<_> = groups.iter().map(|(group, _)| name(group)).collect();
+    let groups: Vec<_> = groups.iter().map(String::as_str).collect();
     (!groups.is_empty()).then(|| {
         format!(
             "existing connections to {} remain until they close; only new connections follow the restored weights",

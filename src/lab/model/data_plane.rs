@@ -63,6 +63,7 @@ impl World {
     fn pick_connection(&mut self, route: usize, balancer: usize, open: Option<&str>, now: jiff::Timestamp) -> Pick {
         let route_arn = Arc::clone(&self.routes[route].arn);
         if let Some((group, outcome)) = open.and_then(|open| self.open_connection(open)) {
+            self.use_connection(balancer, open.unwrap_or_default(), now);
             let group = Some(Arc::clone(&self.groups[group].arn));
             return Pick { route: route_arn, group, cluster: None, outcome, set_cookie: None };
         }
@@ -75,7 +76,10 @@ impl World {
         let pick = self.pick_target(Arc::clone(&route_arn), group, None);
         let RoutingOutcome::Target { pod, port, .. } = pick.outcome else { return reset(route_arn) };
         self.count_connection(group, now);
-        Pick { set_cookie: Some(format!("{group:x}-{:x}-{port:x}", pod.0)), ..pick }
+        let number = self.new_connection();
+        let connection = format!("{group:x}-{:x}-{port:x}-{number:x}", pod.0);
+        self.use_connection(balancer, &connection, now);
+        Pick { set_cookie: Some(connection), ..pick }
     }
 
     /// Returns the group and the target of an open connection; `None` if the target does not run any more.

@@ -13,6 +13,9 @@ use crate::base::arn;
 use crate::lab::scenario::fault::GateResult;
 use crate::plan::model::metric::MetricSource;
 
+/// How long after its last request a connection counts as open, in seconds.
+const OPEN_SECONDS: i64 = 600;
+
 /// How long requests are kept, in seconds.
 const RETENTION_SECONDS: i64 = 3 * 3600;
 
@@ -95,10 +98,26 @@ impl GroupCounters {
 
 /// Counters of all groups, by ARN: totals since the start of the lab, and recent requests, oldest first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TrafficCounters(BTreeMap<Arc<str>, (GroupCounters, VecDeque<ForwardedRequest>)>, Connections);
+pub(crate) struct TrafficCounters(
+    BTreeMap<Arc<str>, (GroupCounters, VecDeque<ForwardedRequest>)>,
+    Connections,
+    UsedConnections,
+);
 
 /// The second in which each recent connection to a group was opened, oldest first, by the ARN of the group.
 type Connections = BTreeMap<Arc<str>, VecDeque<i64>>;
+
+/// The connections of Network Load Balancers that clients have used.
+#[derive(Debug, Clone, Default)]
+struct UsedConnections {
+    /// The number of connections that were ever opened.
+    opened: u64,
+    /// The seconds of the first and the last request, by the index of the load balancer and the name of the connection.
+    uses: BTreeMap<(usize, Box<str>), (i64, i64)>,
+}
+
+/// The number of used connections from which those that no client uses any more are forgotten.
+const REMEMBERED_CONNECTIONS: usize = 10_000;
 
 /// A request that was sent to a target. Kept small, because a rehearsal has tens of thousands of requests.
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +174,32 @@ impl World {
         while opened.front().is_some_and(|first| *first < now.as_second() - RETENTION_SECONDS) {
             opened.pop_front();
         }
+    }
+
+    /// Returns the number of the next connection.
+    pub(super) fn new_connection(&mut self) -> u64 {
+        self.traffic.2.opened += 1;
+        self.traffic.2.opened
+    }
+
+    /// Records that a client uses a connection of a Network Load Balancer.
+    pub(super) fn use_connection(&mut self, balancer: usize, connection: &str, now: Timestamp) {
+        let second = now.as_second();
+        let uses = &mut self.traffic.2.uses;
+        if uses.len() >= REMEMBERED_CONNECTIONS {
+            uses.retain(|_, (_, last)| *last >= second - OPEN_SECONDS);
+        }
+        uses.entry((balancer, connection.into())).or_insert((second, second)).1 = second;
+    }
+
+    /// Returns how many connections of a Network Load Balancer were open between two times: those with requests before
+    /// and after. `None` if there is no such load balancer. `balancer` is its ARN or the end of this ARN.
+    pub fn open_connections(&self, balancer: &str, from: Timestamp, to: Timestamp) -> Option<u64> {
+        let index = self.balancers.iter().position(|known| known.network && known.arn.ends_with(balancer))?;
+        let (from, to) = (from.as_second(), to.as_second());
+        let uses = self.traffic.2.uses.iter();
+        let open = uses.filter(|((of, _), (first, last))| *of == index && *first < to && *last >= from);
+        u64::try_from(open.count()).ok()
     }
 
     /// Returns the names and states of the CloudWatch alarms that the plan's gates use.

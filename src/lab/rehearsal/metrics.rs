@@ -43,6 +43,19 @@ impl Metrics for LabMetrics {
             Ok(counts.collect())
         })
     }
+
+    async fn open_connections(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, u64>, String> {
+        let from = now.checked_sub(CLOUDWATCH_DELAY).unwrap_or(now);
+        self.0.call(|world, at| {
+            world.advance(at);
+            let count = |balancer: &String| Some((balancer.clone(), world.open_connections(balancer, from, now)?));
+            Ok(groups.iter().filter_map(|(_, balancer)| count(balancer)).collect())
+        })
+    }
 }
 
 fn measure_gate(world: &mut World, request: &MeasurementRequest) -> MeasuredValue {

@@ -89,14 +89,19 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         .filter(|p| *p >= 60 && p % 60 == 0)
         .ok_or_else(|| validation_error("Period must be a multiple of 60"))?;
     let group = group(world, &stat["Metric"]);
+    let balancer = balancer(&stat["Metric"]);
     let complete = world.time().checked_sub(DATA_DELAY).unwrap_or(Timestamp::MIN);
     let (mut times, mut values) = (Vec::new(), Vec::new());
     let mut start = from - from.rem_euclid(60);
     while start < to {
         let end = start + period;
         let of_lab = |second| Timestamp::from_second(second).ok().map(|at| world.lab_time(at));
-        if let (Some(group), Some(from), Some(to)) = (&group, of_lab(start), of_lab(end))
-            && let Some(value) = value_of(world, stat, group, from, to.min(complete))
+        if let (Some(from), Some(to)) = (of_lab(start), of_lab(end).map(|to| to.min(complete)))
+            && let Some(value) = match (&group, balancer) {
+                (Some(group), _) => value_of(world, stat, group, from, to),
+                (None, Some(balancer)) => open_connections(world, balancer, from, to),
+                (None, None) => None,
+            }
         {
             times.push(start);
             values.push(value);
@@ -119,6 +124,19 @@ fn value_of(world: &World, stat: &Value, group: &str, from: Timestamp, to: Times
         "UnHealthyHostCount" => counts().map(|counts| f64::from(counts.unhealthy)),
         _ => value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.group_counters(group, from, to)),
     }
+}
+
+/// Returns the load balancer of the number of open connections, as the end of its ARN. AWS has this metric only for
+/// whole load balancers.
+fn balancer(metric: &Value) -> Option<&str> {
+    let [dimension] = metric["Dimensions"].as_array()?.as_slice() else { return None };
+    let open = metric["Namespace"] == "AWS/NetworkELB" && metric["MetricName"] == "ActiveFlowCount";
+    (open && dimension["Name"] == "LoadBalancer").then(|| dimension["Value"].as_str()).flatten()
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn open_connections(world: &World, balancer: &str, from: Timestamp, to: Timestamp) -> Option<f64> {
+    (from < to).then(|| world.open_connections(balancer, from, to))?.map(|count| count as f64)
 }
 
 /// Returns the target group of a metric, as the end of the group's ARN.

@@ -352,3 +352,18 @@ fn waves_are_rehearsed_one_after_the_other() {
     assert!(failed.code == Some(4) && failed.err.contains("wave public (2 of 3)"), "{}", failed.err);
     assert!(!failed.err.contains("wave office"), "no later wave begins: {}", failed.err);
 }
+
+#[test]
+fn a_rollback_at_a_network_load_balancer_says_how_many_connections_are_open() {
+    let rehearsal = rehearse_plan(
+        "plans/nlb.yaml",
+        &["{at: {share: {cluster: to, atLeast: 50}, after: 20m}, kill: {cluster: to}}"],
+        &[],
+    );
+    let line = rehearsal.err.lines().find(|line| line.starts_with("CloudWatch counts ")).unwrap_or_default();
+    assert!(
+        rehearsal.code == Some(4) && line.contains(" connections at shop-tcp, a few minutes ago; "),
+        "{}",
+        rehearsal.err
+    );
+}

@@ -144,6 +144,10 @@ impl Metrics for SlowMetrics {
     async fn host_counts(&self, _: &[(String, String)], _: Timestamp) -> Result<BTreeMap<String, HostCounts>, String> {
         Err("this source has no counts".into())
     }
+
+    async fn open_connections(&self, _: &[(String, String)], _: Timestamp) -> Result<BTreeMap<String, u64>, String> {
+        Err("this source has no counts".into())
+    }
 }
 
 /// EKS Auto Mode registers targets only in target groups with the tag of the cluster.

@@ -123,3 +123,24 @@ fn assert_put_back(lab: &Lab, id: &str) {
     let pasted = lab.cutover(&format!("status --state-dir {dir}"));
     assert!(pasted.out.contains(&format!("cutover rollback --state-dir {dir} {id}")), "{pasted:?}");
 }
+
+#[test]
+fn a_rollback_at_a_network_load_balancer_counts_the_open_connections() {
+    let plan = include_str!("../../../plans/nlb.yaml").replace("settle: 10m", "settle: 1s");
+    let lab = Lab::start_for(&plan, "{}", &["--speed", "100", "--rate", "1"]);
+    let run = lab.cutover("run plan.yaml --yes --until first-connections");
+    assert_eq!(run.code, 8, "{run:?}");
+    for (words, place) in [
+        (
+            "rollback --load-balancer shop-tcp --back-to broker-blue --away-from broker-green --yes --take-over",
+            "shop-tcp",
+        ),
+        ("rollback plan.yaml --yes", "shop-tcp"),
+    ] {
+        let back = lab.cutover(words);
+        let said = format!("{}{}", back.out, back.err);
+        let counted = said.split("CloudWatch counts ").nth(1).unwrap_or_default();
+        assert!(back.code == 0 && counted.contains(&format!("at {place}, a few minutes ago")), "{words}: {back:?}");
+        assert!(!counted.starts_with("0 "), "{words}: {back:?}");
+    }
+}

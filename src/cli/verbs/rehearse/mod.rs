@@ -21,7 +21,7 @@ use crate::app::subscriber::Subscribers;
 use crate::app::surface::Surface;
 use crate::app::telemetry::Telemetry;
 use crate::app::view::{RunView, WayBackView};
-use crate::app::{drive, find};
+use crate::app::{connections, drive, find};
 use crate::cli::args::{Global, MetricOptions, Output, help_text, value};
 use crate::cli::render::check;
 use crate::cli::render::style::Style;
@@ -29,7 +29,6 @@ use crate::cli::render::wrap::wrap_below;
 use crate::cli::subscriber::subscriber as listener;
 use crate::cli::term;
 use crate::cli::verbs::report;
-use crate::domain::run::event::Record;
 use crate::domain::run::state::State;
 use crate::engine::inventory::ReadPacer;
 use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, ownership};
@@ -233,21 +232,25 @@ async fn rehearse(
             report::write_page(plan, &records, Some(clients), &term::style(global.color), Some(file))?
         }
     };
-    let shown = view_at_the_end(plan, &records, way_back)?;
+    let state = State::fold(&records).map_err(|e| Failure::new(Exit::Internal, e))?;
+    let state = state.ok_or_else(|| Failure::new(Exit::Internal, "the rehearsal has no records"))?;
+    let shown = view_at_the_end(plan, &state, way_back);
+    let open = connections::open_after_rollback(plan, &state, &ports).await;
     let style = Style { width: term::error_columns(), ..term::style_err(global.color) };
     let conclusion = conclusion::lines(&run_end, &shown, plan, unseen.as_deref(), page.as_deref(), &style);
     let conclusion = conclusion.join("\n");
     term::print_error(&wrap_below(&conclusion, style.width).join("\n"));
+    for line in open {
+        term::print_error(&line);
+    }
     telemetry.finish().await;
     Ok((run, exit))
 }
 
 /// Returns the state at the end. The run of a rehearsal has no journal: commands name the plan.
-fn view_at_the_end(plan: &Plan, records: &[Record], way_back: Vec<WayBackView>) -> Result<RunView, Failure> {
-    let state = State::fold(records).map_err(|e| Failure::new(Exit::Internal, e))?;
-    let state = state.ok_or_else(|| Failure::new(Exit::Internal, "the rehearsal has no records"))?;
-    let view = RunView::of(plan, &state, None, &[], state.last_record_at);
-    Ok(RunView { run: plan_argument(plan), way_back, ..view })
+fn view_at_the_end(plan: &Plan, state: &State, way_back: Vec<WayBackView>) -> RunView {
+    let view = RunView::of(plan, state, None, &[], state.last_record_at);
+    RunView { run: plan_argument(plan), way_back, ..view }
 }
 
 fn settings(plan: &Plan, ports: &Ports, calls: usize) -> Settings {

@@ -13,6 +13,7 @@ use super::others;
 use super::source::TagSource;
 use crate::adapter::aws::SdkConfig;
 use crate::adapter::clock::SystemClock;
+use crate::adapter::metric::{AfterRollback, NoMetrics};
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::names::Names;
@@ -326,7 +327,10 @@ async fn start_rollback(
         clusters: BTreeMap::new(),
         compared: BTreeMap::new(),
         items: BTreeMap::new(),
-        metrics: Arc::new(crate::adapter::metric::NoMetrics),
+        metrics: match &aws {
+            Some(config) => Arc::new(AfterRollback::new(config)),
+            None => Arc::new(NoMetrics),
+        },
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),
         reads: connect::reads().clone(),
