@@ -74,6 +74,8 @@ impl StoredRun {
                 let left = format_elapsed(signed(left));
                 Wait { message: format!("{}: {left} left, observed time only", wait.message), until: None, ..wait }
             }
+            // The process that recorded this wait has not gone on since.
+            _ if wait.until.is_some_and(|until| until <= now) => Wait { until: None, ..wait },
             _ => wait,
         };
         waits.unwrap_or_default().into_iter().map(current).collect()
@@ -346,5 +348,7 @@ mod tests {
         assert_eq!(shown(&state, time(700)), (left.to_owned(), None), "the process died");
         state.stopped = Some(StopReason::Interrupted);
         assert_eq!(shown(&state, time(60)), (left.to_owned(), None));
+        state.step = 2;
+        assert_eq!(shown(&state, time(700)), ("baking for 10m".to_owned(), None), "a time in the past");
     }
 }

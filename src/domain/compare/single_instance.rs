@@ -68,9 +68,23 @@ fn twice(
     for old in from.all(kind).iter().filter(|object| active(object, from)) {
         let Some(new) = to.one(kind, &old.namespace, &old.name).filter(|object| active(object, to)) else { continue };
         let message = format!("{kind:?} {} {what} in both clusters, {} and {}", new.full_name(), from.name, to.name);
-        let help =
-            format!("its work is done twice: {}", fix.replace("NAMESPACE", &new.namespace).replace("NAME", &new.name));
+        let fix = fix.replace("NAMESPACE", &new.namespace).replace("NAME", &new.name);
+        let step = hand_over_step(kind, new);
+        let step = step.map_or_else(String::new, |step| format!("; a step of the plan then hands it over: {step}"));
+        let help = format!("its work is done twice: {fix}{step}");
         findings.push(Finding::new(code, new.full_name(), message).help(help));
+    }
+}
+
+/// Returns the step of the plan that hands an object over; `None` for kinds that are not handed over.
+fn hand_over_step(kind: Kind, object: &Object) -> Option<String> {
+    let (namespace, name) = (&object.namespace, &object.name);
+    match kind {
+        Kind::CronJob => Some(format!("- handOver: {{cronJobs: [{{namespace: {namespace}, name: {name}}}]}}")),
+        Kind::Deployment | Kind::StatefulSet | Kind::ScaledObject | Kind::ScaledJob => {
+            Some(format!("- handOver: {{workers: [{{namespace: {namespace}, kind: {kind:?}, name: {name}}}]}}"))
+        }
+        _ => None,
     }
 }
 

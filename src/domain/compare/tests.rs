@@ -1,6 +1,6 @@
 //! Tests of the rules: two equal clusters have no finding, and each difference has exactly its finding.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::facts::{ClusterFacts, KINDS, Kind};
 use super::test_clusters::{
@@ -156,6 +156,22 @@ fn each_difference_has_exactly_its_finding() {
 }
 
 /// Differences that need another cluster on both sides.
+#[test]
+fn what_runs_twice_has_the_step_that_hands_it_over() {
+    let help = |kind: Kind, name: &str, change: fn(&mut Value)| {
+        let mut to = cluster("b");
+        edit(&mut to, kind, name, change);
+        let findings = compare(&plan(), &cluster("a"), &to);
+        findings[0].help.clone().unwrap_or_default()
+    };
+    let job = help(Kind::CronJob, "billing", |job| job["spec"]["suspend"] = false.into());
+    let step = format!("- handOver: {{cronJobs: [{{namespace: {NAMESPACE}, name: billing}}]}}");
+    assert!(job.ends_with(&step), "{job}");
+    let worker = help(Kind::Deployment, "mailer", |worker| worker["spec"]["replicas"] = 1.into());
+    let step = format!("- handOver: {{workers: [{{namespace: {NAMESPACE}, kind: Deployment, name: mailer}}]}}");
+    assert!(worker.ends_with(&step), "{worker}");
+}
+
 #[test]
 fn autoscalers_quotas_and_states_are_compared() {
     let autoscaler = |max: i32| {
