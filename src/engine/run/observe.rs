@@ -125,9 +125,9 @@ impl RunLoop<'_> {
         }
         self.hints.found_suspect = false;
         let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
-        // Without a new event or a new reading, the guard's verdict on a group stays the same.
+        // Without a new share or a new reading, the guard's verdict on a group stays the same.
         let is_judged =
-            |arn: &str| self.state.last_record_at >= self.hints.judged_at || self.hints.rounds.is_recent(arn);
+            |arn: &str| self.state.shares_changed_at >= self.hints.judged_at || self.hints.rounds.is_recent(arn);
         let failing = decide::failing_groups(&context, is_judged);
         self.hints.rounds.set_failing(failing);
         self.hints.judged_at = now;

@@ -76,6 +76,7 @@ impl State {
             routes_by_group: BTreeMap::new(),
             left_out: BTreeMap::new(),
             group_facts: GroupFacts::default(),
+            shares_changed_at: record.time,
             newcomers: BTreeMap::new(),
             accepted_newcomers: BTreeSet::new(),
             shares_since: record.time,
@@ -103,7 +104,9 @@ impl State {
     /// Applies an event. If the state does not allow the event, returns an error and does not change the state.
     pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         self.check(event)?;
-        self.group_facts.forget_if_changed_by(event);
+        if self.group_facts.forget_after(event) {
+            self.shares_changed_at = time;
+        }
         self.last_record_at = time;
         self.answered_requests.extend(event.request().map(str::to_owned));
         match event {

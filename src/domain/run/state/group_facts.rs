@@ -5,15 +5,29 @@ use std::sync::OnceLock;
 
 use crate::domain::run::event::Event;
 
-/// Facts about target groups that change only with an event. A run asks for them several times per reading, so they are
-/// computed once per event: otherwise the cost of a run would grow with the square of its routes.
+/// Facts about target groups that change only with some events. A run asks for them several times per reading, so they
+/// are computed once: otherwise the cost of a run would grow with the square of its routes. The corpus of journals holds
+/// the kinds of events against the fold.
 #[derive(Debug, Default)]
-pub(super) struct GroupFacts(pub(super) OnceLock<Facts>);
+pub(super) struct GroupFacts {
+    /// The groups with traffic, with their largest share in percent.
+    pub carrying: OnceLock<BTreeMap<String, u32>>,
+    pub returns: OnceLock<Returns>,
+}
+
+/// The groups that get traffic back.
+#[derive(Debug)]
+pub(super) struct Returns {
+    /// For each group of a route: the groups that get the traffic of its routes back.
+    pub of_group: BTreeMap<String, ReturnGroups>,
+    /// All of these groups.
+    pub all: BTreeSet<String>,
+}
 
 impl GroupFacts {
-    /// Forgets the facts, unless the event is of a kind that changes no route. The corpus of journals holds this list
-    /// against the fold.
-    pub(super) fn forget_if_changed_by(&mut self, event: &Event) {
+    /// Forgets the facts that an event may have changed. Returns whether the event may have changed the share of a
+    /// group.
+    pub fn forget_after(&mut self, event: &Event) -> bool {
         let changes_no_route = matches!(
             event,
             Event::Waiting { .. }
@@ -28,24 +42,23 @@ impl GroupFacts {
                 | Event::Notice { .. }
                 | Event::Notified { .. }
         );
-        if !changes_no_route {
-            *self = Self::default();
+        if changes_no_route {
+            return false;
         }
+        self.carrying = OnceLock::new();
+        let changes_only_shares = matches!(
+            event,
+            Event::StepStarted { .. } | Event::Intended { .. } | Event::Outcome { .. } | Event::Drifted { .. }
+        );
+        if !changes_only_shares {
+            self.returns = OnceLock::new();
+        }
+        true
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Facts {
-    /// The groups with traffic, with their largest share in percent.
-    pub carrying: BTreeMap<String, u32>,
-    /// For each group of a route: the groups that get the traffic of its routes back.
-    pub returns: BTreeMap<String, ReturnGroups>,
-    /// All groups that get traffic back.
-    pub all_returns: BTreeSet<String>,
-}
-
 /// The groups that get the traffic of some routes back after a rollback.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct ReturnGroups {
     /// The ARNs of the groups.
     pub arns: BTreeSet<String>,

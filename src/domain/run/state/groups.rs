@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::group_facts::{Facts, ReturnGroups};
+use super::group_facts::{ReturnGroups, Returns};
 use super::model::{Route, State};
 use crate::domain::health::gate;
 use crate::domain::traffic::{RouteContent, shares};
@@ -12,18 +12,18 @@ impl State {
     /// Returns the groups that have traffic now, or may have traffic because of a write without a response. The value
     /// is the largest share of the group on any route, in percent.
     pub fn groups_with_traffic(&self) -> &BTreeMap<String, u32> {
-        &self.facts().carrying
+        self.group_facts.carrying.get_or_init(|| self.compute_carrying())
     }
 
     /// Returns the groups that get the traffic of a group's routes back after a rollback; `None` if no route has this
     /// group.
     pub fn return_groups(&self, group: &str) -> Option<&ReturnGroups> {
-        self.facts().returns.get(group)
+        self.returns().of_group.get(group)
     }
 
     /// Returns the ARNs of all groups that get traffic back after a rollback.
     pub fn all_return_groups(&self) -> &BTreeSet<String> {
-        &self.facts().all_returns
+        &self.returns().all
     }
 
     /// Returns the groups that have a route's traffic after a rollback.
@@ -35,12 +35,12 @@ impl State {
         route.start.groups.iter().filter(|(c, arn)| has_share(c, arn)).map(|(_, arn)| arn.as_str()).collect()
     }
 
-    fn facts(&self) -> &Facts {
-        self.group_facts.0.get_or_init(|| {
-            let returns: BTreeMap<_, _> =
+    fn returns(&self) -> &Returns {
+        self.group_facts.returns.get_or_init(|| {
+            let of_group: BTreeMap<_, _> =
                 self.routes_by_group.keys().map(|group| (group.clone(), self.compute_return_groups(group))).collect();
-            let all_returns = returns.values().flat_map(|groups| groups.arns.iter().cloned()).collect();
-            Facts { carrying: self.compute_carrying(), returns, all_returns }
+            let all = of_group.values().flat_map(|groups| groups.arns.iter().cloned()).collect();
+            Returns { of_group, all }
         })
     }
 

@@ -103,6 +103,8 @@ pub struct State {
     pub(super) routes_by_group: BTreeMap<String, Vec<RouteId>>,
     /// Facts about groups, computed from the other fields after each event.
     pub(super) group_facts: GroupFacts,
+    /// The time of the last event that may have changed the share of a group.
+    pub shares_changed_at: Timestamp,
     /// The rules that appeared since the start and that the run does not move.
     pub newcomers: BTreeMap<RouteId, RouteStart>,
     /// The ids of `newcomers` that replace a deleted route and that an operator accepted (`resume --keep-live`).
