@@ -83,6 +83,11 @@ pub fn short(arn: &str) -> &str {
     }
 }
 
+/// Returns the command of the AWS CLI that deletes a rule.
+pub fn delete_rule(rule: &str) -> String {
+    format!("aws elbv2 delete-rule --region {} --rule-arn {rule}", region(rule))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

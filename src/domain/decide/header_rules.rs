@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::decision::{Decision, HeaderTask, wait};
 use super::{failure, gates};
-use crate::base::duration;
 use crate::base::time::later;
+use crate::base::{arn, duration};
 use crate::domain::run::event::{Event, FreezeReason, Wait, WaitReason};
 use crate::domain::run::header_rule::{HeaderRuleProgress, HeaderRuleState};
 use crate::domain::run::state::State;
@@ -125,9 +125,10 @@ pub fn is_certain(deadline: Timestamp, read_at: Timestamp) -> bool {
 pub fn kept(state: &State) -> Vec<String> {
     let text = |rule: &HeaderRuleState| match &rule.progress {
         HeaderRuleProgress::Kept(id, why) => Some(format!(
-            "{}: not removed, so requests with its headers still go to {}: {why}; to remove it: aws elbv2 delete-rule \
-             --rule-arn {id}",
-            rule.rule.label, state.started.to
+            "{}: not removed, so requests with its headers still go to {}: {why}; to remove it: {}",
+            rule.rule.label,
+            state.started.to,
+            arn::delete_rule(id)
         )),
         _ => None,
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::{Context, finding};
+use crate::base::arn;
 use crate::base::finding::{Code, Finding};
 use crate::base::number::count;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
@@ -101,8 +102,8 @@ fn report_leftovers(balancer: &str, listeners: &[(Listener, Vec<LiveRoute>)], fi
         let (label, id) = (route.label(), route.id.id());
         let message = format!("{label} of {balancer} is a header rule of run {run}");
         let help = format!(
-            "if that run is over, remove the rule: aws elbv2 delete-rule --rule-arn {id}; otherwise `cutover rollback \
-             {run}` removes it"
+            "if that run is over, remove the rule: {}; otherwise `cutover rollback {run}` removes it",
+            arn::delete_rule(id)
         );
         findings.push(finding(Code::CUT354, &label, message, help));
     }
