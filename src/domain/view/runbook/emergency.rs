@@ -8,7 +8,7 @@ use crate::base::haproxy::Group;
 use crate::base::text::shell_word;
 use crate::domain::elb::select::selector_text;
 use crate::domain::view::check::RouteLine;
-use crate::plan::model::{BalancerKind, ClusterName, RouteEntry, Selector, StateLocation};
+use crate::plan::model::{BalancerKind, ClusterName, MarkerMode, RouteEntry, Selector, StateLocation};
 
 /// A load balancer, with the pairs of target groups of its routes: the group of the old cluster, and another group.
 type Pairs = BTreeMap<String, Vec<(String, String)>>;
@@ -29,7 +29,10 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
     };
     put(out, &format!("# {place}:\n{}", input.command("rollback")));
     let (pairs, of_haproxy) = (pairs(input), haproxy_commands(input));
-    if !pairs.is_empty() || !of_haproxy.is_empty() {
+    if aws && plan.marker == MarkerMode::Tag {
+        put(out, "# on any other machine, from the tags that the run has put on the load balancers:\ncutover rollback");
+        put(out, "# on any other machine, without tags, by the names of the groups:");
+    } else if !pairs.is_empty() || !of_haproxy.is_empty() {
         put(out, "# on any other machine, without plan and journal:");
     }
     let mut unnamed = false;
@@ -56,8 +59,9 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
         out,
         &format!(
             "Each command shows what it will write, asks one question, gives the traffic back to `{from}`, and reads \
-             every route back. Exit 0: the traffic is back. Exit 5: the message names what is not; type the command \
-             again. To skip the question: `--yes`."
+             every route back. Exit 0: the traffic is back. Exit 5: the message names what is not, and what to type. To \
+             skip the question: `--yes`; on another machine than that of the run, also `--take-over` (without it: exit \
+             6)."
         ),
     );
     if unnamed {
@@ -67,12 +71,11 @@ pub(super) fn write(input: &RunbookInput<'_>, out: &mut String) {
              groups**: the command matches names, not tags. `cutover runbook` writes the names if it can read AWS.",
         );
     }
-    if aws {
+    if input.has(BalancerKind::Alb) {
         put(
             out,
-            "\nNo name at hand: `cutover rollback` alone finds the only unfinished run, or the tags of one. If clients \
-             with a cookie stay on the dead side, add `--stickiness break` to the command: it detaches the groups of \
-             that side.",
+            "\nClients with a cookie stay on the dead side: add `--stickiness break` to the command. It detaches the \
+             groups of that side.",
         );
     }
     if plan.strategy.start.is_none() {

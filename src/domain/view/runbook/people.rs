@@ -26,8 +26,11 @@ pub(super) fn decisions(input: &RunbookInput<'_>, out: &mut String) {
     row(out, &["cutover, by itself", "when a raise gate does not pass in time", timeout]);
     put(
         out,
-        "\nTechnically, everyone can stop and go back who has the machine (or the shared state) of the run, or AWS \
-         credentials that may modify listeners and rules (`cutover help permissions`).",
+        &format!(
+            "\nThe commands work on {}. To go back, AWS credentials that may modify listeners and rules are enough, on \
+             any machine (`cutover help permissions`).",
+            machine(input.plan)
+        ),
     );
 }
 
@@ -35,6 +38,14 @@ fn failure(policy: OnFailure) -> &'static str {
     match policy {
         OnFailure::Rollback => "it gives all traffic back",
         OnFailure::Pause => "it stops raising, keeps watching, and waits for a person; the traffic stays where it is",
+    }
+}
+
+/// Returns where the commands find the run.
+fn machine(plan: &Plan) -> &'static str {
+    match &plan.state {
+        StateLocation::Local => "the machine on which the run was started (see Contacts), and only there",
+        StateLocation::Kubernetes { .. } => "every machine that reaches the shared state",
     }
 }
 
@@ -52,8 +63,9 @@ pub(super) fn stopping(input: &RunbookInput<'_>, out: &mut String) {
     line("everything back", "rollback", "every route gets its shares from before the run, in one go");
     let first = strategy.steps.iter().find(|step| matches!(step.kind, StepKind::Shares(_)) && step.name.is_some());
     if let Some(name) = first.and_then(|step| step.name.as_ref()) {
-        let does = "the run ends there; **nobody guards that share afterwards**";
-        line("back to an earlier step, and stay", &format!("abort --to-step {name}"), does);
+        let does =
+            "the run ends there; **nobody guards that share afterwards**. Only from a later step: it never raises";
+        line("back to an earlier step (name or number), and stay", &format!("abort --to-step {name}"), does);
     }
     let does = "the same in three stages; each waits until the old cluster has enough healthy targets";
     line("go back when the old cluster was scaled down", "rollback --ramp 25,50,100 --every 2m", does);
@@ -73,7 +85,7 @@ pub(super) fn watching(input: &RunbookInput<'_>, out: &mut String) {
     put(
         out,
         "Exit codes of the run: 0 finished, 4 rolled back, **5 a person is needed**, 6 another owner, 7 someone else \
-         changed a route, 8 it waits.",
+         changed a route, 8 it waits, 130 interrupted and paused; 1 to 3: nothing was written.",
     );
 }
 
@@ -85,7 +97,7 @@ pub(super) fn preparation(input: &RunbookInput<'_>, out: &mut String) {
     put(out, &format!("- [ ] `cutover rehearse {} --virtual` ends with exit 0", input.file));
     put(out, "- [ ] the contacts below are filled in, and everyone on the call has this document");
     let long = duration(input);
-    put(out, &format!("- [ ] AWS credentials stay valid for at least {}", format_exact(long)));
+    put(out, &format!("- [ ] AWS credentials stay valid for {}, and longer if a step waits", format_exact(long)));
     put(out, "- [ ] after the start: a copy of `break-glass.sh` is where on-call people look (its path is shown)");
     put(out, &format!("\nTo start: `cutover run {file}`"));
     if long > SHIFT || (approvals(plan).next().is_some() && long * 2 > SHIFT) {
@@ -120,6 +132,9 @@ pub(super) fn contacts(input: &RunbookInput<'_>, out: &mut String) {
     put(out, "## Contacts\n\n| role | name | reached at |\n|---|---|---|");
     let strategy = &input.plan.strategy;
     let mut roles = vec!["leads the call".to_owned(), "types the commands".to_owned()];
+    if matches!(input.plan.state, StateLocation::Local) {
+        roles.push("the machine of the run, and who can log in there".to_owned());
+    }
     roles.extend(approvals(input.plan).map(|step| format!("approves step {}", step.number)));
     roles.extend(input.plan.workloads.iter().map(|workload| format!("knows {}", workload.name)));
     roles.extend([format!("on call for cluster {}", strategy.from), format!("on call for cluster {}", strategy.to)]);

@@ -163,8 +163,8 @@ pub(super) fn break_glass(input: &RunbookInput<'_>, out: &mut String) {
     put(out, "## Without this program\n");
     put(
         out,
-        "When the run starts, it writes `break-glass.sh` into the folder of the run and shows its path (with shared \
-         state, the command that gets it). The script needs a shell and the `aws` CLI, and restores every route to its \
+        "When the run starts, it writes `break-glass.sh` into the folder of the run and shows its path (without \
+         `--state-dir`: `~/.local/state/cutover/runs/RUN/`; with shared state, the command that gets it). The script needs a shell and the `aws` CLI, and restores every route to its \
          state before the run. Exit 0 means that AWS accepted every write. You may run it again.",
     );
     match &input.live {
