@@ -42,7 +42,7 @@ fn rollback() -> Request {
 }
 
 /// What is on in a cluster: the CronJob, the replicas of the Deployment, and those of the StatefulSet.
-fn on(model: &SharedModel, cluster: &str) -> (bool, u64, u64) {
+pub fn on(model: &SharedModel, cluster: &str) -> (bool, u64, u64) {
     model.call(|world, now| {
         world.advance(now);
         let spec =
@@ -53,11 +53,11 @@ fn on(model: &SharedModel, cluster: &str) -> (bool, u64, u64) {
     })
 }
 
-const OFF: (bool, u64, u64) = (false, 0, 0);
-const ON: (bool, u64, u64) = (true, 2, 2);
+pub const OFF: (bool, u64, u64) = (false, 0, 0);
+pub const ON: (bool, u64, u64) = (true, 2, 2);
 
 /// Returns what I15 forbids: work in both clusters at once, a schedule that ran twice, or one that was made up for.
-fn violations(model: &SharedModel) -> Vec<String> {
+pub fn violations(model: &SharedModel) -> Vec<String> {
     model.call(|world, now| {
         world.advance(now);
         let mut wrong = Vec::new();

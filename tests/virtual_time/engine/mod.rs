@@ -9,7 +9,7 @@ mod emergency;
 mod evacuation;
 mod finalize;
 mod gates;
-mod hand_over;
+pub mod hand_over;
 mod header_route;
 mod hooks;
 mod hurry;

@@ -16,7 +16,7 @@ mod kube;
 mod plans;
 mod processes;
 mod recorders;
-mod route_actions;
+pub mod route_actions;
 mod runner;
 mod store;
 mod subscriber;

@@ -124,7 +124,7 @@ pub struct MigrationResult {
     pub killed: bool,
 }
 
-struct SilentSubscriber;
+pub struct SilentSubscriber;
 
 impl Subscriber for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
@@ -133,7 +133,7 @@ impl Subscriber for SilentSubscriber {
 
 /// A surface that shows nothing.
 #[derive(Default)]
-struct SilentSurface(Outlets);
+pub struct SilentSurface(Outlets);
 
 impl Surface for SilentSurface {
     fn subscriber<'a>(&self, _: &'a Plan, _: &[Record]) -> Box<dyn Subscriber + 'a> {

@@ -5,6 +5,7 @@
 //! `CUTOVER_WAVES=200 cargo test --profile simulation --test virtual_time waves -- --nocapture` kills at two hundred
 //! requests; `CUTOVER_WAVE=a:1234:sent` kills at one of them and prints the writes.
 
+mod faults;
 mod migration;
 
 use cutover::app::exit::Exit;
