@@ -11,7 +11,7 @@ use crate::base::cron::Schedule;
 
 /// Returns the schedule that a CronJob would start at once if it were resumed now.
 pub fn missed(times: &Timetable, now: Timestamp) -> Option<Timestamp> {
-    let base = times.last.map_or(times.created, |last| last.max(times.created));
+    let base = times.last.unwrap_or(times.created);
     match Schedule::parse(&times.schedule, times.zone.as_deref()) {
         Some(schedule) => schedule.latest(base, now),
         // The times of a schedule that cannot be computed are unknown, so that each time may have been missed.
