@@ -3,7 +3,7 @@
 //! `cargo test` runs a sample. With `CUTOVER_CRASH=full` (`tests/run crash`) all cases run, and the numbers are
 //! printed.
 
-mod connection;
+pub mod connection;
 mod journal;
 mod killed;
 pub mod lab;
@@ -13,6 +13,6 @@ mod secrets;
 use crate::support::parameter;
 
 /// Whether all cases run instead of a sample.
-fn all_cases() -> bool {
+pub fn all_cases() -> bool {
     parameter::<String>("CUTOVER_CRASH").is_some_and(|value| value == "full")
 }

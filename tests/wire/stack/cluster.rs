@@ -21,7 +21,7 @@ pub enum ClusterProcess {
     Etcd,
     /// The API server.
     ApiServer,
-    /// The controller manager: Deployments, ReplicaSets, EndpointSlices, garbage collection.
+    /// The controller manager: Deployments, ReplicaSets, CronJobs, Jobs, EndpointSlices, garbage collection.
     Manager,
     /// The AWS Load Balancer Controller: reconciler and webhooks.
     Controller,
@@ -266,6 +266,7 @@ fn server_arguments(bin: &Path, folder: &Path, etcd: &str, port: u16) -> Vec<Str
 /// the pods of silent nodes.
 fn manager_arguments(bin: &Path, folder: &Path, port: u16) -> Vec<String> {
     let controllers = "deployment-controller,replicaset-controller,statefulset-controller,endpointslice-controller,endpoints-controller,\
+                       cronjob-controller,job-controller,\
                        namespace-controller,serviceaccount-controller,garbage-collector-controller,disruption-controller";
     let flags = [
         ("kubeconfig", folder.join("manager.kubeconfig").display().to_string()),

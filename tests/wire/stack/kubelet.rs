@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::api::Api;
 
 /// The annotation that makes a pod not ready if its value is `false`.
 pub const READY: &str = "cutover.dev/ready";
+
+/// The annotation with the seconds after which a pod has succeeded.
+pub const RUNS_FOR: &str = "cutover.dev/runs-for";
 
 /// Runs without end: gives pods addresses `172.31.NET.n`, and retries while the API server does not respond.
 pub async fn run(api: Api, net: u8) {
@@ -34,9 +38,22 @@ async fn update_pod(api: &Api, pod: &Value, net: u8, next: &mut u8) {
         let _ = api.ask("DELETE", &path, Some(&json!({"gracePeriodSeconds": 0}))).await;
         return;
     }
+    if succeeds(pod) {
+        let ready = json!([{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"}]);
+        let status = json!({"phase": "Succeeded", "conditions": ready});
+        let _ = api.ask("PATCH", &format!("{path}/status"), Some(&json!({"status": status}))).await;
+        return;
+    }
+    if pod["status"]["phase"] == "Succeeded" {
+        return;
+    }
     let ip = pod["status"]["podIP"].as_str().map_or_else(
         || {
-            *next = next.checked_add(1).unwrap_or(10);
+            // A pod without ports needs no address of its own.
+            if pod["spec"]["containers"][0]["ports"].is_null() {
+                return format!("172.31.{net}.254");
+            }
+            *next = next.checked_add(1).filter(|next| *next < 254).unwrap_or(10);
             format!("172.31.{net}.{next}")
         },
         str::to_owned,
@@ -48,11 +65,20 @@ async fn update_pod(api: &Api, pod: &Value, net: u8, next: &mut u8) {
     {
         return;
     }
+    let started = pod["status"]["startTime"].as_str().map_or_else(|| Timestamp::now().to_string(), str::to_owned);
     let status = json!({
-        "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "172.31.0.250", "conditions": wanted,
+        "phase": "Running", "startTime": started, "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "172.31.0.250", "conditions": wanted,
         "containerStatuses": container_statuses(pod),
     });
     let _ = api.ask("PATCH", &format!("{path}/status"), Some(&json!({"status": status}))).await;
+}
+
+/// Whether a running pod has done its work.
+fn succeeds(pod: &Value) -> bool {
+    let seconds = pod["metadata"]["annotations"][RUNS_FOR].as_str().and_then(|text| text.parse::<i64>().ok());
+    let started = pod["status"]["startTime"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let (Some(seconds), Some(started)) = (seconds, started) else { return false };
+    pod["status"]["phase"] == "Running" && Timestamp::now().duration_since(started).as_secs() >= seconds
 }
 
 /// Returns the statuses of the containers whose image is named by its digest.

@@ -23,6 +23,7 @@
 //! - `fixture.rs`: the resources of a test; `boto.rs`: its calls of AWS
 //! - `compare.rs`, `compare_platform.rs`: `cutover compare`, its facts of Kubernetes, and those of AWS and dry-runs;
 //!   `compare_scale.rs`: with many objects, also for `tests/bench/compare`
+//! - `hand_over`: CronJobs and workers, whose program is killed at its calls
 //! - `report.rs`: the state when a wait fails
 //! - `processes.rs`: processes that end with the tests
 //!
@@ -45,6 +46,7 @@ mod endpoint_watch;
 mod environment;
 mod fixture;
 mod gates;
+mod hand_over;
 mod ingress;
 mod killed;
 mod kubelet;
