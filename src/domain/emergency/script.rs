@@ -14,6 +14,7 @@ use crate::base::arn;
 use crate::domain::elb;
 use crate::domain::haproxy::{self, Backend, is_haproxy};
 use crate::domain::run::event::{RouteStart, Started};
+use crate::domain::run::header_rule;
 use crate::domain::run::script_use;
 use crate::domain::traffic::RouteKind;
 use crate::plan::model::MarkerMode;
@@ -72,7 +73,22 @@ fn aws_script(run: &str, started: &Started, policy: MarkerMode, now: Timestamp) 
         .replace("{weights}", route_tag::KEY);
     let tags = if policy == MarkerMode::Tag { tag_commands(started) } else { String::new() };
     let connections = if started.routes.iter().any(|r| r.keeps_connections) { CONNECTIONS } else { "" };
-    format!("{head}\n{commands}{tail}{tags}{connections}{}", END.replace("{run}", run))
+    let headers = header_rules(run, started);
+    format!("{head}\n{commands}{headers}{tail}{tags}{connections}{}", END.replace("{run}", run))
+}
+
+/// Returns the commands that remove the header rules of the run; empty if its plan makes none. The script is written
+/// before the rules are made, so it finds them by their tag. The weights go first: a call that fails here delays
+/// nothing else.
+fn header_rules(run: &str, started: &Started) -> String {
+    if started.header_rules.is_empty() && !started.text.contains("setHeaderRoute") {
+        return String::new();
+    }
+    let listeners: BTreeSet<_> = started.routes.iter().map(|route| route.listener.as_str()).collect();
+    let line = |arn: &str| format!("unroute {} {}\n", arn::region(arn), quote(arn));
+    let commands: String = listeners.into_iter().map(line).collect();
+    let head = HEADER_RULES.replace("{run}", run).replace("{tag}", header_rule::TAG_KEY);
+    format!("{}{commands}{HEADER_RULES_END}", head.replace("{parallel}", &PARALLEL_COMMANDS.to_string()))
 }
 
 /// Returns the names of the groups that the script sends traffic to.
@@ -222,6 +238,39 @@ untag() {
 }
 "#;
 
+/// Only in the script of a run whose plan makes header rules.
+const HEADER_RULES: &str = r#"
+# The rules that `setHeaderRoute` of this run made are found by their tag: this needs DescribeRules, DescribeTags and
+# DeleteRule. The weights above do not wait for it.
+collect
+unrestored=$failed failed=0 unread=0
+unroute() {
+    region=$1 listener=$2
+    rules=$(aws elbv2 describe-rules --region "$region" --listener-arn "$listener" --output text \
+        --query "Rules[?Conditions[?Field=='http-header']].[RuleArn]") \
+        && { [ -z "$rules" ] || rules=$(echo "$rules" | xargs -n 20 aws elbv2 describe-tags --region "$region" \
+            --query "TagDescriptions[?Tags[?Key=='{tag}' && starts_with(Value, '{run} ')]].[ResourceArn]" \
+            --output text --resource-arns); } \
+        || { echo "NOT REMOVED the header rules of $listener: they cannot be read" >&2; unread=$((unread + 1)); return; }
+    for rule in $rules; do
+        { try aws elbv2 delete-rule --region "$region" --rule-arn "$rule" && echo "removed     the header rule $rule" \
+            || { echo "NOT REMOVED the header rule $rule" >&2; false; }; } &
+        batch="$batch $!"
+        set -- $batch
+        [ $# -lt {parallel} ] || collect
+    done
+}
+"#;
+
+const HEADER_RULES_END: &str = r#"
+collect
+if [ "$((failed + unread))" != 0 ]; then
+    echo "header rules are left: requests with their headers still go to the other groups; run this script again" >&2
+    trap 'exit 5' EXIT
+fi
+failed=$unrestored
+"#;
+
 /// Only in the script of a run with routes whose connections outlive a change of the weights.
 const CONNECTIONS: &str = r#"
 echo "new connections go to these groups; existing connections to other groups remain until they close""#;
@@ -277,6 +326,19 @@ mod tests {
         assert!(kept.contains(connections), "{kept}");
         let none = script("alpha-1", &started, MarkerMode::None, Timestamp::UNIX_EPOCH);
         assert!(["\nrecord ", "\nrelease ", "\nuntag "].iter().all(|verb| !none.contains(verb)), "{none}");
+    }
+
+    #[test]
+    fn script_of_a_plan_with_a_header_route_removes_the_rules_after_the_weights() {
+        let mut started = fixture::started(10);
+        let without = script("alpha-1", &started, MarkerMode::None, Timestamp::UNIX_EPOCH);
+        assert!(!without.contains("delete-rule"), "{without}");
+        started.text = "steps: [setHeaderRoute: {}]".to_owned();
+        let text = script("alpha-1", &started, MarkerMode::None, Timestamp::UNIX_EPOCH);
+        let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
+        let order = ["\nrestore '", "starts_with(Value, 'alpha-1 ')", "\nunroute ", "AWS accepted all 2 routes"];
+        assert!(order.map(place).is_sorted() && !text.contains("{tag}") && !text.contains("{parallel}"), "{text}");
+        assert_eq!(text.matches("\nunroute ").count(), 1, "both routes are on one listener: {text}");
     }
 
     #[test]

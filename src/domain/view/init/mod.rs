@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod haproxy;
+mod header_route;
 mod model;
 mod pairs;
 #[cfg(test)]

@@ -1,11 +1,14 @@
 use super::*;
+use crate::domain::elb::action::{Action, Config};
+use crate::domain::elb::balancer::LiveRoute;
+use crate::domain::elb::rule::{Condition, ConditionValue};
 use crate::domain::fixture::{each_route, forward, group, group_arn, live_resources, load_balancer};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::{RouteId, UnreadRoute, Unreadable};
 use crate::plan::model::ClusterAccess;
 use crate::plan::model::PortRef;
 use crate::plan::model::Selector;
-use crate::plan::model::ServiceRef;
+use crate::plan::model::{ServiceRef, StepKind};
 
 fn request(from: &str, to: &str) -> InitRequest {
     InitRequest {
@@ -28,6 +31,63 @@ fn seen() -> InitFacts {
 #[test]
 fn one_workload_without_clusters() {
     insta::assert_snapshot!(write(&request("*-a", "*-b"), &seen()).unwrap_or_else(|e| panic!("{e}")));
+}
+
+#[test]
+fn header_route_has_a_probe_that_is_valid_without_the_comment_signs() {
+    let mut seen = seen();
+    let host = Condition { values: vec![ConditionValue::Plain("shop.example".to_owned())], ..condition("host-header") };
+    seen.listeners[1].1[1].rule.conditions = vec![host];
+    let text = write(&request("*-a", "*-b"), &seen).unwrap_or_else(|e| panic!("{e}"));
+    assert!(text.contains("# curl -i -H 'X-Canary: yes' http"), "{text}");
+    assert!(text.contains("//shop.example"), "the host of a rule is more telling than that of AWS: {text}");
+    let gates = text.find("# gates:").unwrap_or_else(|| panic!("{text}"));
+    let (head, rest) = text.split_at(gates);
+    let lines = rest.lines().map(|line| line.replacen("# ", "", 1) + "\n");
+    let probed = head.to_owned() + &lines.collect::<String>();
+    let plan = crate::plan::lint("plan.yaml", probed.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{probed}"));
+    let at = plan.strategy.steps.iter().position(|step| matches!(step.kind, StepKind::HeaderRoute(_)));
+    assert_eq!((at, plan.strategy.steps[2].name.as_deref()), (Some(1), Some("testers")), "{probed}");
+    let probes = plan.strategy.metrics.iter().filter(|gate| gate.name == "probe").count();
+    assert_eq!(probes, 1, "{probed}");
+}
+
+#[test]
+fn header_route_is_only_proposed_where_every_route_fits() {
+    let has = |seen: &InitFacts| {
+        let text = write(&request("*-a", "*-b"), seen).unwrap_or_else(|e| panic!("{e}"));
+        text.contains("setHeaderRoute")
+    };
+    assert!(has(&seen()));
+    let mut first = seen();
+    first.listeners[0].1[1].priority = Some(1);
+    assert!(!has(&first), "no priority is free before the first rule");
+    let mut login = seen();
+    let oidc = Action::AuthenticateOidc { order: Some(1), authenticate_oidc_config: Config::new() };
+    let mut actions = vec![oidc];
+    actions.extend(crate::domain::elb::actions(&login.listeners[0].1[1].content).unwrap_or_default());
+    login.listeners[0].1[1].content = crate::domain::elb::content(&actions);
+    assert!(!has(&login), "the rule of a login with a secret cannot be copied");
+    let mut many = seen();
+    let other = |number: u32| LiveRoute { priority: Some(1000 + number), ..many.listeners[0].1[3].clone() };
+    let others: Vec<_> = (0..89).map(other).collect();
+    many.listeners[0].1.extend(others);
+    assert!(!has(&many), "6 rules and 89 more leave no room for 6");
+    let mut values = seen();
+    let conditions = (0..5).map(|n| Condition {
+        values: vec![ConditionValue::Plain(n.to_string())],
+        header_name: Some(format!("X-{n}")),
+        ..condition("http-header")
+    });
+    values.listeners[0].1[1].rule.conditions = conditions.collect();
+    assert!(!has(&values), "a rule with five conditions has no room for a header");
+    let mut network = seen();
+    network.load_balancer.kind = "network".to_owned();
+    assert!(!has(&network));
+}
+
+fn condition(field: &str) -> Condition {
+    Condition { field: field.to_owned(), ..Condition::default() }
 }
 
 #[test]

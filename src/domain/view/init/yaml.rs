@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use super::header_route;
 use super::model::{GroupPair, InitError, InitFacts, InitRequest, plan_name, routes, routes_by_group};
 use crate::base::arn;
 use crate::domain::elb::LIMITS;
@@ -21,6 +22,7 @@ pub(super) fn write(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]
     let (from, to) = cluster_names(&request.from, &request.to);
     let name = plan_name(request.name.as_deref().unwrap_or(&seen.load_balancer.name), "cutover");
     let lb = &seen.load_balancer.arn;
+    let balancers = [(seen, pairs)];
     let plan = json!({
         "apiVersion": "cutover.dev/v1alpha1",
         "kind": "Cutover",
@@ -29,11 +31,11 @@ pub(super) fn write(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]
             "aws": {"accountId": arn::account(lb), "region": arn::region(lb)},
             "clusters": [cluster(&from, &request.from_cluster), cluster(&to, &request.to_cluster)],
             "workloads": pairs.iter().map(|p| workload(request, seen, pairs, p, (&from, &to))).collect::<Vec<_>>(),
-            "strategy": {"from": from, "to": to, "steps": steps(&[(seen, pairs)], (&from, &to))},
+            "strategy": {"from": from, "to": to, "steps": steps(&balancers, (&from, &to), header_route::fits(&balancers))},
         },
     });
     let yaml = serde_yaml::to_string(&plan).map_err(|e| InitError::Yaml(e.to_string()))?;
-    Ok(comments(request, seen, pairs) + &yaml)
+    Ok(comments(request, seen, pairs) + &header_route::with_probe(&yaml, &balancers))
 }
 
 fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> String {
@@ -177,14 +179,18 @@ fn service_value(service: &ServiceRef) -> Value {
     json!({"namespace": service.namespace, "name": service.name, "port": port})
 }
 
-/// Returns the steps: `bind`, then every default share that the weights of all routes can express, each followed by a
-/// bake. `all` has each load balancer with its pairs.
-pub(super) fn steps(all: &[(&InitFacts, &[GroupPair])], names: (&str, &str)) -> Vec<Value> {
+/// Returns the steps: `bind`, a header route if every route fits, then every default share that the weights of all
+/// routes can express, each followed by a bake. `all` has each load balancer with its pairs.
+pub(super) fn steps(all: &[(&InitFacts, &[GroupPair])], names: (&str, &str), has_header_route: bool) -> Vec<Value> {
     let mut steps = vec![json!({"bind": {}})];
+    if has_header_route {
+        steps.extend(header_route::steps());
+    }
+    let first = steps.len();
     let sticky = all.iter().map(|(seen, pairs)| longest_stickiness(seen, pairs)).max().unwrap_or(0);
     let can_have = |share| all.iter().all(|(seen, pairs)| is_expressible(seen, pairs, names, share));
     for (share, bake) in DEFAULT_STEPS.into_iter().filter(|(share, _)| can_have(*share)) {
-        let named = steps.len() == 1;
+        let named = steps.len() == first;
         steps.push(if named {
             json!({"setWeight": share, "name": "first-traffic"})
         } else {

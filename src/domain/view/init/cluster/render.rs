@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::super::header_route;
 use super::super::model::{GroupPair, InitError, InitFacts, plan_name, routes};
 use super::super::yaml;
 use super::collect::{Collected, GroupMove};
@@ -50,10 +51,14 @@ pub fn render(
     });
     let all: Vec<&GroupMove<'_>> = collected.moves.iter().collect();
     if let [only] = namespaces.iter().copied().collect::<Vec<_>>()[..] {
-        strategy["steps"] = steps(&all, short, proposal.steps.get(only)).into();
+        let fits = fits(&all);
+        strategy["steps"] = steps(&all, short, proposal.steps.get(only), fits).into();
     } else {
         strategy["waves"] = json!({"between": {"duration": "30m"}});
-        strategy["steps"] = steps(&all, short, None).into();
+        // These steps are those of every wave without own steps, each of which is a run.
+        let mut shared = namespaces.iter().filter(|namespace| !proposal.steps.contains_key(**namespace));
+        let fit = shared.all(|namespace| fits(&moves_of(namespace, &workloads, &collected.moves)));
+        strategy["steps"] = steps(&all, short, None, fit).into();
         spec["waves"] = waves(&namespaces, &workloads, &collected.moves, short, &proposal).into();
     }
     spec["strategy"] = strategy;
@@ -65,7 +70,9 @@ pub fn render(
         "spec": spec,
     });
     let yaml = serde_yaml::to_string(&plan).map_err(|e| InitError::Yaml(e.to_string()))?;
-    let text = comments(facts, names, &collected, &proposal) + &yaml;
+    let balancers = by_balancer(&all);
+    let balancers: Vec<_> = balancers.values().map(|(seen, pairs)| (*seen, pairs.as_slice())).collect();
+    let text = comments(facts, names, &collected, &proposal) + &header_route::with_probe(&yaml, &balancers);
     let too_large = |why| InitError::TooLarge { workloads: workloads.len(), why };
     if text.len() > MAX_BYTES {
         return Err(too_large(format!("a plan has at most {MAX_BYTES} bytes, and this one {}", text.len())));
@@ -143,25 +150,53 @@ fn waves(
         let names: Vec<_> = own.iter().map(|workload| workload.name.as_str()).collect();
         let mut wave = json!({"name": plan_name(namespace, "wave"), "workloads": names});
         if let Some(step) = proposal.steps.get(*namespace) {
-            let own = own.iter().flat_map(|workload| &workload.moves).map(|place| &moves[*place]);
-            wave["steps"] = steps(&own.collect::<Vec<_>>(), short, Some(step)).into();
+            let own = moves_of(namespace, workloads, moves);
+            wave["steps"] = steps(&own, short, Some(step), fits(&own)).into();
         }
         wave
     };
     namespaces.iter().map(wave).collect()
 }
 
-/// Returns the steps for these groups. A hand-over follows `bind`.
-fn steps(moves: &[&GroupMove<'_>], short: (&str, &str), hand_over: Option<&Value>) -> Vec<Value> {
-    let mut by_balancer: BTreeMap<&str, (&InitFacts, Vec<GroupPair>)> = BTreeMap::new();
+/// Returns the moves of a namespace's workloads.
+fn moves_of<'a, 'b>(
+    namespace: &str,
+    workloads: &[WorkloadGroups],
+    moves: &'b [GroupMove<'a>],
+) -> Vec<&'b GroupMove<'a>> {
+    let own = workloads.iter().filter(|workload| workload.key.0.namespace == namespace);
+    own.flat_map(|workload| &workload.moves).map(|place| &moves[*place]).collect()
+}
+
+/// Returns the load balancers of these groups, each with its pairs.
+fn by_balancer<'a>(moves: &[&GroupMove<'a>]) -> BTreeMap<&'a str, (&'a InitFacts, Vec<GroupPair>)> {
+    let mut all: BTreeMap<&str, (&InitFacts, Vec<GroupPair>)> = BTreeMap::new();
     for found in moves {
         let arn = found.balancer.load_balancer.arn.as_str();
-        by_balancer.entry(arn).or_insert_with(|| (found.balancer, Vec::new())).1.push(found.pair.clone());
+        all.entry(arn).or_insert_with(|| (found.balancer, Vec::new())).1.push(found.pair.clone());
     }
+    all
+}
+
+/// Whether every route of these groups can have a header rule.
+fn fits(moves: &[&GroupMove<'_>]) -> bool {
+    let all = by_balancer(moves);
+    header_route::fits(&all.values().map(|(seen, pairs)| (*seen, pairs.as_slice())).collect::<Vec<_>>())
+}
+
+/// Returns the steps for these groups. A hand-over comes directly before the first share.
+fn steps(
+    moves: &[&GroupMove<'_>],
+    short: (&str, &str),
+    hand_over: Option<&Value>,
+    has_header_route: bool,
+) -> Vec<Value> {
+    let by_balancer = by_balancer(moves);
     let all: Vec<_> = by_balancer.values().map(|(seen, pairs)| (*seen, pairs.as_slice())).collect();
-    let mut steps = yaml::steps(&all, short);
+    let mut steps = yaml::steps(&all, short, has_header_route);
     if let Some(step) = hand_over {
-        steps.insert(1, step.clone());
+        let first = steps.iter().position(|step| step.get("setWeight").is_some()).unwrap_or(steps.len());
+        steps.insert(first, step.clone());
     }
     steps
 }

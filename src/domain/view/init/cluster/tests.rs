@@ -10,6 +10,7 @@ use crate::domain::fixture::{forward, group, listener, load_balancer, route};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::Unreadable;
 use crate::domain::view::init::InitFacts;
+use crate::plan::model::StepKind;
 use crate::plan::model::{ClusterAccess, PortRef};
 
 fn request() -> ClusterInitRequest {
@@ -215,8 +216,10 @@ fn objects_that_run_in_one_cluster_are_handed_over_and_others_are_named() {
     ]);
     let text = text(&facts);
     let plan = crate::plan::lint("plan.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
-    let step = plan.strategy.steps.get(1).map(|step| &step.kind);
-    let Some(crate::plan::model::StepKind::HandOver(hand_over)) = step else { panic!("{text}") };
+    let kinds: Vec<_> = plan.strategy.steps.iter().map(|step| &step.kind).collect();
+    let first = kinds.iter().position(|kind| matches!(kind, StepKind::Shares(_))).unwrap_or_default();
+    let StepKind::HandOver(hand_over) = kinds[first - 1] else { panic!("{text}") };
+    assert!(matches!(kinds[1], StepKind::HeaderRoute(_)), "testers are first: {text}");
     assert_eq!(hand_over.items.len(), 2, "{text}");
     for line in [
         "CronJob shop/twice: it runs in both clusters",
