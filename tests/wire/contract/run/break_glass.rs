@@ -23,7 +23,7 @@ fn script(fixture: &MotoFixture) -> PathBuf {
 }
 
 /// Runs the script with the `aws` CLI of the virtual environment, without `cutover`.
-fn break_glass(fixture: &MotoFixture, aws: &str) -> ProcessResult {
+pub fn break_glass(fixture: &MotoFixture, aws: &str) -> ProcessResult {
     let mut command = Command::new("sh");
     command
         .arg(script(fixture))

@@ -6,6 +6,7 @@ mod compare;
 mod emergency;
 mod finalized;
 mod fixture;
+mod header_route;
 mod network;
 mod read_only;
 mod refusals;
