@@ -298,10 +298,15 @@ pub async fn open(store: &dyn Store, run: RunSummary) -> Result<StoredRun, Failu
     Ok(StoredRun { run, records, plan })
 }
 
+/// Returns the lines in which a plan file differs from the plan with which a run started.
+pub fn plan_diff(plan_at_start: &Plan, now: &Plan) -> String {
+    let diff = similar::TextDiff::from_lines(&plan_at_start.text, &now.text);
+    diff.unified_diff().context_radius(2).header("when the run started", &now.source).to_string()
+}
+
 /// Builds the failure of a plan file that differs from the plan with which its run started.
 pub fn changed_plan(plan_at_start: &Plan, now: &Plan) -> Failure {
-    let diff = similar::TextDiff::from_lines(&plan_at_start.text, &now.text);
-    let diff = diff.unified_diff().context_radius(2).header("when the run started", &now.source).to_string();
+    let diff = plan_diff(plan_at_start, now);
     Failure::new(Exit::Usage, format!("{} has changed since its run started:\n{diff}", now.source))
         .next("Undo the change, or name the run by its id to continue with its own plan, or roll the run back first.")
 }

@@ -131,6 +131,32 @@ pub fn changed(plan: &Plan, migration: &Migration<'_>) -> Vec<Finding> {
     migration.waves.iter().filter(|wave| wave.status == WaveStatus::Done).filter_map(changed).collect()
 }
 
+/// Returns a finding if the plan has changed since the newest run of the migration, which has ended: what changed. Only
+/// waves that begin after a change follow it.
+///
+/// # Errors
+/// Fails if the run cannot be read.
+pub async fn edited(store: &dyn Store, plan: &Plan, runs: &WaveRuns) -> Result<Option<Finding>, Failure> {
+    let migration = runs.migration(plan, false);
+    let of_migration =
+        |run: &&RunSummary| run.wave.as_ref().is_some_and(|wave| Some(wave.migration.as_str()) == migration.id);
+    let newest = runs.known.iter().find(of_migration).filter(|run| run.finished.is_some());
+    let (Some(run), Some(next)) = (newest, migration.open().next()) else { return Ok(None) };
+    let found = find::open(store, run.clone()).await?;
+    if found.plan.hash == plan.hash {
+        return Ok(None);
+    }
+    let wave = found.plan.wave_name().unwrap_or_default();
+    let ended = super::names::outcome_text(run.finished);
+    let message = format!(
+        "the plan has changed since the newest run, {} of the wave {wave} ({ended}); the wave {} is the next to begin",
+        run.id, next.name
+    );
+    let help = "waves that are done keep the gates with which they ran; waves that begin now have these of the file";
+    let diff = find::plan_diff(&found.plan, plan);
+    Ok(Some(Finding::new(Code::CUT316, "plan", message).help(format!("{help}:\n{}", diff.trim_end()))))
+}
+
 /// The action of one call of `cutover step` for a plan with waves.
 pub enum WaveDue {
     /// Begin a run of this wave.

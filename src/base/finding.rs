@@ -195,6 +195,7 @@ codes! {
         CUT313 Info "a wave has changed in the plan since it was done";
         CUT314 Warning "a plan of many hours stores its state on one machine";
         CUT315 Error "another run owns a load balancer of the plan";
+        CUT316 Info "the plan has changed since the newest run of its waves";
         CUT320 Info "the clusters are not compared, because the plan has no compare gate";
         CUT330 Error "a Network Load Balancer's action would have target groups that do not fit together";
         CUT331 Error "a target group does not fit the protocol of a listener";
@@ -213,6 +214,7 @@ codes! {
         CUT352 Warning "a route gets no header route";
         CUT353 Info "the plan makes header routes";
         CUT354 Warning "a header route of another run is still there";
+        CUT355 Info "the quota of rules of a load balancer is unknown";
         CUT360 Error "an item of a hand-over is active in both clusters";
         CUT361 Error "an item of a hand-over is not in both clusters, or cannot be read";
         CUT362 Error "another tool may undo a hand-over";

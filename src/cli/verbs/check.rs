@@ -82,6 +82,9 @@ async fn check_waves(global: &Global, plan: &Plan, verbose: bool) -> Result<Exit
     let runs = WaveRuns::of(all.clone());
     let migration = runs.migration(plan, false);
     let mut notes: Vec<Finding> = unfinished.into_iter().chain(waves::changed(plan, &migration)).collect();
+    if let Some(store) = &store {
+        notes.extend(waves::edited(&**store, plan, &runs).await?);
+    }
     notes.extend(check_length(global, plan));
     let (mut exit, mut checked) = (Exit::Done, 0);
     for wave in to_begin(plan, &migration) {

@@ -37,6 +37,12 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             report_leftovers(&balancer.name, listeners, findings);
         }
     }
+    if let Some(Err(why)) = context.facts.quotas.get(RULE_QUOTA) {
+        let message = format!("the quota {RULE_QUOTA} cannot be read: {why}");
+        let help = "AWS refuses to make more rules than the quota allows, so the step `setHeaderRoute` might fail. Grant \
+                    elasticloadbalancing:DescribeAccountLimits, or look the quota up in Service Quotas";
+        findings.push(finding(Code::CUT355, RULE_QUOTA, message, help));
+    }
 }
 
 fn plan_of(

@@ -115,6 +115,9 @@ pub struct WaveView {
     pub status: WaveStatus,
     /// The run that determines the state; `None` before the first run.
     pub run: Option<String>,
+    /// Whether the old cluster of the wave is retired: the wave needs no guard, and cannot be rolled back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
 }
 
 /// The current migration of a plan: its waves, in the order in which they run, and what their runs have reached.
@@ -175,10 +178,12 @@ impl<'a> Migration<'a> {
 
     /// Returns the waves for people and for JSON output, in order.
     pub fn views(&self) -> Vec<WaveView> {
+        let is_retired = |run: &PlanRun| run.outcome.is_some() && run.wave.as_ref().is_some_and(|wave| wave.retired);
         let view = |wave: &WaveState<'_>| WaveView {
             wave: wave.name.to_owned(),
             status: wave.status,
             run: wave.run.map(|run| run.id.clone()),
+            retired: wave.run.is_some_and(is_retired),
         };
         self.waves.iter().map(view).collect()
     }

@@ -29,5 +29,5 @@ mod stickiness;
 mod store;
 pub mod test_run;
 mod views;
-mod whole_cluster;
+pub mod whole_cluster;
 mod write_checker;

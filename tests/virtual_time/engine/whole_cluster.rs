@@ -22,10 +22,10 @@ use super::test_run::{TestRun, ending_name, exit, plan_of, ports_of, scenario};
 
 /// The size of a cluster.
 #[derive(Clone, Copy)]
-struct Size {
-    services: usize,
-    balancers: usize,
-    namespaces: usize,
+pub struct Size {
+    pub services: usize,
+    pub balancers: usize,
+    pub namespaces: usize,
 }
 
 const SMALL: Size = Size { services: 6, balancers: 3, namespaces: 2 };
@@ -137,6 +137,11 @@ async fn lab(size: Size) -> RehearsalLab {
     }
     tokio::time::sleep(Duration::from_mins(10)).await;
     lab
+}
+
+/// Returns the plan that `init --from-cluster` writes for a cluster of this size.
+pub async fn written_plan(size: Size) -> String {
+    init(&lab(size).await).await.unwrap_or_else(|e| panic!("{e}"))
 }
 
 async fn init(lab: &RehearsalLab) -> Result<String, InitError> {

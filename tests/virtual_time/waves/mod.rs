@@ -3,10 +3,12 @@
 //! and clients. Then the same with the process killed at one request, before or after the request is sent.
 //!
 //! `CUTOVER_WAVES=200 cargo test --profile simulation --test virtual_time waves -- --nocapture` kills at two hundred
-//! requests; `CUTOVER_WAVE=a:1234:sent` kills at one of them and prints the writes.
+//! requests; `CUTOVER_WAVE=a:1234:sent` kills at one of them and prints the writes. `story.rs` is a migration of three days
+//! with people.
 
 mod faults;
 mod migration;
+mod story;
 
 use cutover::app::exit::Exit;
 use cutover::domain::run::event::RunOutcome;

@@ -43,11 +43,11 @@ pub fn name(purpose: Purpose, run: &str) -> String {
     format!("cutover-{run}-{}", purpose.name())
 }
 
-/// Creates the object for a run's requests.
+/// Creates the object for a run's requests, and reads it: a process that may not read it would never get a request.
 pub async fn create(client: &NamespaceClient, run: &str) -> Result<(), StoreError> {
     let api: Api<ConfigMap> = client.api();
     match client.call_always(api.create(&PostParams::default(), &object(Purpose::Requests, run))).await {
-        Ok(_) | Err(RequestError::Conflict) => Ok(()),
+        Ok(_) | Err(RequestError::Conflict) => get(client, &api, run).await.map(drop),
         Err(error) => Err(client.error(&name(Purpose::Requests, run), error)),
     }
 }

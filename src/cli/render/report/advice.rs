@@ -32,6 +32,9 @@ impl ReportInput<'_> {
             return ("Completed, but requests failed".to_owned(), EventKind::Trouble);
         }
         let (text, kind) = match self.history.state.finished {
+            Some(RunOutcome::Completed) if self.view.retired => {
+                ("Completed, the old cluster is retired", EventKind::Good)
+            }
             Some(RunOutcome::Completed) => ("Completed", EventKind::Good),
             Some(RunOutcome::RolledBack) => ("Rolled back", EventKind::Trouble),
             Some(RunOutcome::Aborted) => ("Rolled back on request", EventKind::Person),
@@ -90,6 +93,7 @@ impl ReportInput<'_> {
             return commands_of_a_real_run(&self.view);
         }
         match self.history.state.finished {
+            Some(RunOutcome::Completed) if self.view.retired => return Vec::new(),
             Some(RunOutcome::Completed) => return commands_of_a_real_run(&self.view),
             Some(_) if self.view.aborted_to.is_some() => return next_commands(&self.view),
             Some(_) => {

@@ -192,17 +192,34 @@ impl<'a> ReportInput<'a> {
         let state = &self.history.state;
         let balancers: Vec<_> = state.started.load_balancers.iter().map(|arn| balancer(arn)).collect();
         let (from, to) = (&self.plan.strategy.from, &self.plan.strategy.to);
-        vec![
+        let drivers = self.drivers();
+        let taken_over = drivers.iter().any(|driver| *driver != state.started.owner);
+        let mut facts = vec![
             ("run", state.run.clone()),
             ("plan", format!("{} ({from} → {to})", state.started.plan)),
             ("started by", state.started.owner.clone()),
+        ];
+        facts.extend(taken_over.then(|| ("driven by", drivers.join(", then "))));
+        facts.extend([
             ("started", self.stamp(self.history.time.0)),
             (if state.finished.is_some() { "finished" } else { "last record" }, self.stamp(self.history.time.1)),
             ("duration", format_elapsed(self.history.length())),
             ("load balancer", balancers.join(", ")),
             ("routes", state.routes.len().to_string()),
             ("writes", self.history.writes.text()),
-        ]
+        ]);
+        facts
+    }
+
+    /// Returns the users and machines of the processes that drove the run, in order.
+    fn drivers(&self) -> Vec<&str> {
+        let owners = self.records.iter().filter_map(|record| match &record.event {
+            Event::ProcessStarted { owner, .. } => Some(owner.as_str()),
+            _ => None,
+        });
+        let mut drivers: Vec<_> = owners.collect();
+        drivers.dedup();
+        drivers
     }
 
     /// Returns the important events in order. Steps and their writes are in a separate table.

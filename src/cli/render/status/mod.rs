@@ -55,7 +55,9 @@ fn waves(view: &RunView, style: &Style) -> Vec<String> {
     let width = view.waves.iter().map(|wave| wave.wave.chars().count()).max().unwrap_or_default();
     let line = |wave: &WaveView| {
         let (tone, mut state) = (wave_tone(wave.status), wave.status.text().to_owned());
-        if wave.status == WaveStatus::Done {
+        if wave.retired {
+            state += ", the old cluster is retired";
+        } else if wave.status == WaveStatus::Done {
             let guarded = matches!(view.guard, Guard::Watched { .. }) && view.outcome.is_none();
             state += if guarded { ", guarded" } else { ", UNGUARDED" };
         }

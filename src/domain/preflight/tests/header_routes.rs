@@ -31,7 +31,7 @@ fn codes_after(change: impl FnOnce(&mut Facts)) -> Vec<Code> {
     let (plan, mut facts) = with_header_route();
     change(&mut facts);
     let mut codes: Vec<Code> = check(&plan, &facts, now()).iter().map(|f| f.code).collect();
-    codes.retain(|code| (Code::CUT350..=Code::CUT354).contains(code));
+    codes.retain(|code| (Code::CUT350..=Code::CUT355).contains(code));
     codes.dedup();
     codes
 }
@@ -53,6 +53,11 @@ fn header_rules_are_counted() {
 fn what_does_not_fit_is_named() {
     assert_eq!(codes_after(|_| ()), [Code::CUT353]);
     assert_eq!(codes_after(|f| drop(f.quotas.insert(RULE_QUOTA, Ok(11)))), [Code::CUT351, Code::CUT353]);
+    let unreadable = |facts: &mut Facts| {
+        let why = Unreadable::Denied("not authorized".to_owned());
+        facts.quotas.insert(RULE_QUOTA, Err(why));
+    };
+    assert_eq!(codes_after(unreadable), [Code::CUT353, Code::CUT355]);
     let in_the_way = |facts: &mut Facts| {
         for route in rules(facts).filter(|route| route.priority == Some(15)) {
             route.priority = Some(1);

@@ -1,6 +1,7 @@
 //! The policy and the roles of `examples/` grant exactly the permissions that a run uses; the program names a missing
 //! permission.
 
+mod generated;
 pub mod policy;
 pub mod role;
 

@@ -13,6 +13,24 @@ use crate::stack::endpoint::{AwsRequest, Refusal};
 pub struct Policy {
     statements: Vec<Value>,
     without: BTreeSet<String>,
+    /// The rules without a tag of this tool. All other rules have the tag of header rules.
+    untagged: Vec<String>,
+}
+
+/// A line of a policy: one action or one resource of a statement.
+#[derive(Clone)]
+pub struct Line {
+    statement: usize,
+    field: &'static str,
+    value: String,
+    /// The actions that the statement allows on this line.
+    pub actions: Vec<String>,
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.field, self.value)
+    }
 }
 
 impl Policy {
@@ -24,7 +42,42 @@ impl Policy {
     /// Returns the policies of these files together, with the names of one test.
     pub fn of_files(files: &[&str], load_balancer: &str) -> Self {
         let statements = files.iter().flat_map(|file| Self::statements_of(file, load_balancer)).collect();
-        Self { statements, without: BTreeSet::new() }
+        Self { statements, without: BTreeSet::new(), untagged: Vec::new() }
+    }
+
+    /// Returns the policy of a JSON document.
+    pub fn of(policy: &Value) -> Self {
+        let statements = policy["Statement"].as_array().expect("the statements should be a list").clone();
+        Self { statements, without: BTreeSet::new(), untagged: Vec::new() }
+    }
+
+    /// Adds the rules that this tool did not make.
+    pub fn with_rules_of_others(self, rules: &[String]) -> Self {
+        Self { untagged: rules.to_vec(), ..self }
+    }
+
+    /// Returns every action and every resource of the statements. A resource that is alone in its statement is not a line
+    /// of its own, because the statement needs it for each of its actions.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (number, statement) in self.statements.iter().enumerate() {
+            let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
+            let line =
+                |field, value: &String, actions| Line { statement: number, field, value: value.clone(), actions };
+            lines.extend(actions.iter().map(|action| line("Action", action, vec![action.clone()])));
+            let many = resources.iter().filter(|_| resources.len() > 1);
+            lines.extend(many.map(|resource| line("Resource", resource, actions.clone())));
+        }
+        lines
+    }
+
+    /// Returns the policy without one line.
+    pub fn without_line(&self, line: &Line) -> Self {
+        let mut less = self.clone();
+        let statement = &mut less.statements[line.statement];
+        let left: Vec<_> = texts(&statement[line.field]).into_iter().filter(|value| *value != line.value).collect();
+        statement[line.field] = left.into();
+        less
     }
 
     fn statements_of(file: &str, load_balancer: &str) -> Vec<Value> {
@@ -71,21 +124,30 @@ impl Policy {
         !self.without.contains(action)
             && texts(&statement["Action"]).iter().any(|a| a == action)
             && texts(&statement["Resource"]).iter().any(|pattern| WildMatch::new(pattern).matches(resource))
-            && conditions(&statement["Condition"], request)
+            && self.conditions(&statement["Condition"], request)
+    }
+
+    fn conditions(&self, all: &Value, request: &AwsRequest) -> bool {
+        conditions(all, request, &|rule| self.untagged.iter().any(|untagged| untagged == rule))
     }
 }
 
-fn conditions(all: &Value, request: &AwsRequest) -> bool {
+fn conditions(all: &Value, request: &AwsRequest, is_untagged: &dyn Fn(&str) -> bool) -> bool {
     all.as_object().into_iter().flatten().all(|(operator, keys)| {
         keys.as_object().expect("the keys should be an object").iter().all(|(key, wanted)| {
             let given = match key.as_str() {
                 "aws:RequestedRegion" => vec!["us-east-1".to_owned()],
                 "aws:TagKeys" => tag_keys(request),
+                "aws:ResourceTag/cutover.dev/header-route" => {
+                    let rule = request.parameters.get("RuleArn").into_iter();
+                    rule.filter(|rule| !is_untagged(rule)).map(|_| "run".to_owned()).collect()
+                }
                 other => panic!("{other}"),
             };
             let like = |text: &String| texts(wanted).iter().any(|pattern| WildMatch::new(pattern).matches(text));
             match operator.as_str() {
                 "StringEquals" => given.iter().any(|g| texts(wanted).contains(g)),
+                "StringLike" => given.iter().any(like),
                 "ForAllValues:StringLike" => given.iter().all(like),
                 "Null" => given.is_empty() == (wanted == "true"),
                 other => panic!("{other}"),
@@ -130,8 +192,8 @@ fn resources(request: &AwsRequest) -> Vec<String> {
         request.parameters.iter().filter(|(k, _)| wanted(k)).map(|(_, v)| v.clone()).collect()
     };
     match request.action.as_str() {
-        "ModifyListener" => of(&|k| k == "ListenerArn"),
-        "ModifyRule" => of(&|k| k == "RuleArn"),
+        "ModifyListener" | "CreateRule" => of(&|k| k == "ListenerArn"),
+        "ModifyRule" | "DeleteRule" => of(&|k| k == "RuleArn"),
         "AddTags" | "RemoveTags" => of(&|k| k.starts_with("ResourceArns.")),
         _ => vec!["*".to_owned()],
     }

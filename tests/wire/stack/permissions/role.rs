@@ -27,12 +27,17 @@ pub fn example(namespace: &str) -> BTreeSet<Grant> {
 
 /// Returns the grants of a file with roles, with another namespace.
 pub fn of_file(path: &str, namespace: &str) -> BTreeSet<Grant> {
-    let text = std::fs::read_to_string(path).expect("the roles should be readable");
+    of_text(&std::fs::read_to_string(path).expect("the roles should be readable"), Some(namespace))
+}
+
+/// Returns the grants of documents with roles; `namespace` replaces their namespaces.
+pub fn of_text(text: &str, namespace: Option<&str>) -> BTreeSet<Grant> {
     let documents =
-        serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("the text should be YAML"));
+        serde_yaml::Deserializer::from_str(text).map(|d| Value::deserialize(d).expect("the text should be YAML"));
     let mut grants = BTreeSet::new();
     for role in documents.filter(|d| d.get("rules").is_some()) {
-        let place = role["metadata"].get("namespace").map(|_| namespace.to_owned());
+        let own = role["metadata"].get("namespace").and_then(Value::as_str);
+        let place = own.map(|own| namespace.unwrap_or(own).to_owned());
         for rule in role["rules"].as_array().expect("the rules should be a list") {
             let names = rule.get("resourceNames").map_or(vec![None], |n| texts(n).into_iter().map(Some).collect());
             for (group, resource, verb, name) in grants_of_rule(rule, names) {
