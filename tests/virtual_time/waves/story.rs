@@ -112,7 +112,7 @@ impl Story {
         Ports { store: Arc::clone(&self.store), ..ports_of(&self.lab) }
     }
 
-    fn settings(&self, Person(owner, pid): Person, plan: &Plan, calls: usize) -> Settings {
+    fn settings(Person(owner, pid): Person, plan: &Plan, calls: usize) -> Settings {
         let host = owner.split('@').nth(1).unwrap_or_default();
         let settings = Settings::new(owner.to_owned(), host.to_owned(), calls).for_plan(plan);
         let settings = settings.with_api_budget(plan.api_budget, calls);
@@ -172,7 +172,7 @@ impl Story {
         let mut started = prepared.started_event(plan, who.0, 1, None).unwrap_or_else(|e| panic!("{e}"));
         let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
         started.join_migration(wave.migration.as_deref().unwrap_or(&run));
-        let settings = self.settings(who, plan, started.groups.len() + 2);
+        let settings = Self::settings(who, plan, started.groups.len() + 2);
         let known = self.runs().await.known;
         let owned = ownership::own_new_run_checked(&ports, &settings, plan.marker, &run, started, Some(&known));
         owned.await.unwrap_or_else(|e| panic!("{e}"))
@@ -183,15 +183,15 @@ impl Story {
         find::open(&*self.store, run).await.unwrap_or_else(|e| panic!("{e}"))
     }
 
-    fn settings_of(&self, who: Person, found: &StoredRun) -> Settings {
+    fn settings_of(who: Person, found: &StoredRun) -> Settings {
         let state = found.state().unwrap_or_else(|e| panic!("{e}"));
-        self.settings(who, &found.plan, WatchList::of(&found.plan, &state).calls())
+        Self::settings(who, &found.plan, WatchList::of(&found.plan, &state).calls())
     }
 
     /// Drives a run to the end of the process, and guards the waves that are done.
     async fn drive(&self, who: Person, ownership: Ownership, request: Option<&Request>) -> (Ending, Exit) {
         let found = self.open(ownership.run()).await;
-        let settings = self.settings_of(who, &found);
+        let settings = Self::settings_of(who, &found);
         let wave = found.plan.wave_name().unwrap_or_default().to_owned();
         let work = async {
             let mut subscriber = StorySubscriber { story: self, wave, who };
@@ -229,7 +229,7 @@ impl Story {
     /// Does what `resume --take-over` does.
     async fn take_over(&self, who: Person, run: &str) -> (Ending, Exit) {
         let found = self.open(run).await;
-        let settings = self.settings_of(who, &found);
+        let settings = Self::settings_of(who, &found);
         let owned =
             ownership::take_over_run(&self.ports(), &settings, found.plan.marker, run, &found.run.load_balancers).await;
         self.drive(who, owned.unwrap_or_else(|e| panic!("{e}")), None).await
@@ -274,7 +274,7 @@ impl Story {
         // `run --detach` releases the locks and makes a Job, whose pod continues the run.
         ownership.release().await;
         let found = self.open(&run).await;
-        let settings = self.settings_of(JOB, &found);
+        let settings = Self::settings_of(JOB, &found);
         let ports = self.ports();
         let owned = ownership::acquire(&ports, &settings, found.plan.marker, &run, &found.run.load_balancers, false);
         let job = Box::pin(self.drive(JOB, owned.await.unwrap_or_else(|e| panic!("{e}")), None));
@@ -362,7 +362,7 @@ impl Story {
         assert!(found[0].code == Code::CUT313 && found[0].message.contains(&moved), "{found:?}");
     }
 
-    /// The third day: the other waves, one of them by `step`; then the old cluster is retired.
+    /// The third day: the other waves; then the old cluster is retired.
     async fn third_day(&self) {
         assert_eq!(self.run_next(DORA).await, Exit::Waiting);
         let runs = self.runs().await;
@@ -375,7 +375,7 @@ impl Story {
         let mut weights = 0;
         for found in self.migration().await.iter().filter(|found| found.run.finished == Some(RunOutcome::Completed)) {
             weights += self.assert_retirable(found).await;
-            let settings = self.settings_of(DORA, found);
+            let settings = Self::settings_of(DORA, found);
             let (marker, balancers) = (found.plan.marker, &found.run.load_balancers);
             let owned = ownership::acquire(&self.ports(), &settings, marker, &found.run.id, balancers, false).await;
             let request = Request::Detach { by: DORA.0.to_owned(), bindings: false };

@@ -76,7 +76,7 @@ pub fn container_object() -> Value {
 pub fn create_room(cluster: &Cluster, namespace: &str) {
     cluster.api.merge("/api/v1/nodes/node-1", &json!({"metadata": {"labels": {"zone": "a"}}}));
     let status = json!({"status": {
-        "allocatable": {"cpu": "8", "memory": "16Gi", "pods": "50"},
+        "allocatable": {"cpu": "8", "memory": "16Gi", "pods": "500"},
         "nodeInfo": {
             "architecture": "arm64", "operatingSystem": "linux", "kubeletVersion": "v1.35.0", "machineID": "", "systemUUID": "",
             "bootID": "", "kernelVersion": "", "osImage": "", "containerRuntimeVersion": "", "kubeProxyVersion": "",

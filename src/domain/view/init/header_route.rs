@@ -7,7 +7,6 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::model::{GroupPair, InitFacts};
-use super::yaml::unread;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::elb::header_route::plan;
 use crate::domain::elb::other_type::kind_of;
@@ -31,7 +30,7 @@ pub(super) fn fits(all: &[Balancer<'_>]) -> bool {
 }
 
 fn fits_on(seen: &InitFacts, pairs: &[GroupPair]) -> bool {
-    if kind_of(&seen.load_balancer) != Ok(BalancerKind::Alb) || unread(seen).next().is_some() {
+    if kind_of(&seen.load_balancer) != Ok(BalancerKind::Alb) || seen.unread().next().is_some() {
         return false;
     }
     let groups: BTreeMap<&RouteId, &str> = moved(seen, pairs).map(|(_, live, to)| (&live.id, to)).collect();

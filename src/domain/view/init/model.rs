@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::select::BalancerReadError;
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::traffic::UnreadRoute;
 use crate::plan::model::{ClusterAccess, Selector, ServiceRef};
 
 /// The options of `cutover init`.
@@ -40,6 +41,13 @@ pub struct InitFacts {
     pub from_bindings: Vec<Binding>,
     /// The bindings of the new cluster; empty if the cluster was not read.
     pub to_bindings: Vec<Binding>,
+}
+
+impl InitFacts {
+    /// Returns the routes with an element that this build does not know.
+    pub fn unread(&self) -> impl Iterator<Item = &UnreadRoute> {
+        self.listeners.iter().flat_map(|(listener, _)| &listener.unread)
+    }
 }
 
 /// Why `cutover init` cannot write a plan.

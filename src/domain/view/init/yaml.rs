@@ -12,7 +12,7 @@ use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::other_type::kind_of;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::{UnreadRoute, shares};
+use crate::domain::traffic::shares;
 use crate::plan::model::{BalancerKind, ClusterAccess, PortRef, ServiceRef};
 
 /// The default steps: the share of the new cluster in percent, and the duration of the following bake.
@@ -57,7 +57,7 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
     if !others.is_empty() {
         say(&format!("Not in this plan, not changed: {}.", others.join(", ")));
     }
-    for route in unread(seen) {
+    for route in seen.unread() {
         say(&format!("Not in this plan, not changed: {}: {}.", route.label, route.why));
     }
     if request.to_cluster == ClusterAccess::None {
@@ -74,11 +74,6 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
     }
     say("`expect` is the number of routes that the workload has now; with any other number, the run does not start.");
     out
-}
-
-/// Returns the routes with an element that this build does not know.
-pub(super) fn unread(seen: &InitFacts) -> impl Iterator<Item = &UnreadRoute> {
-    seen.listeners.iter().flat_map(|(listener, _)| &listener.unread)
 }
 
 /// Returns the parts in which the globs differ, such as `a` and `b` for `*-a` and `*-b`.
@@ -123,7 +118,7 @@ fn workload(
 pub(super) fn route(seen: &InitFacts, pair: &GroupPair, (from, to): (&str, &str)) -> Value {
     let groups = Map::from_iter([(from.to_owned(), json!(pair.from.name)), (to.to_owned(), json!(pair.to.name))]);
     let mut entry = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
-    if unread(seen).any(|u| u.may_concern([&pair.from.arn, &pair.to.arn])) {
+    if seen.unread().any(|u| u.may_concern([&pair.from.arn, &pair.to.arn])) {
         // Without the list `rules`, the plan would select the route that this build cannot write.
         let known = routes(seen).filter(|r| r.content.split.carries(&pair.from.arn));
         entry["rules"] = known.map(|r| json!({"arn": r.id.id()})).collect();

@@ -64,7 +64,7 @@ fn plan(fixture: &MotoFixture, steps: &str) -> String {
     let (head, _) = text.split_once("  strategy:\n").expect("the plan should have a strategy");
     let absent = ["eks:", "service:", "binding:"];
     let lines = head.lines().filter(|line| !absent.iter().any(|field| line.trim_start().starts_with(field)));
-    let head: String = lines.map(|line| format!("{line}\n")).collect();
+    let head = lines.collect::<Vec<_>>().join("\n") + "\n";
     let prefix = &fixture.prefix;
     let head = head
         .replace("loadBalancer: alpha-webapp", &format!("loadBalancer: {prefix}-web"))

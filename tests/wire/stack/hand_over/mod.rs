@@ -56,9 +56,12 @@ fn hand_over_and_back(lane: &Lane<'_>, kills: [Option<KillPoint>; 2]) -> ([Vec<S
 
 /// Returns a kill before each read, and before, during and after each write.
 fn kill_points(requests: &[String]) -> Vec<KillPoint> {
-    let moments = |request: &String| match request.starts_with("GET ") {
-        true => vec![Moment::Sent],
-        false => vec![Moment::Sent, Moment::Applied, Moment::Answered],
+    let moments = |request: &String| {
+        if request.starts_with("GET ") {
+            vec![Moment::Sent]
+        } else {
+            vec![Moment::Sent, Moment::Applied, Moment::Answered]
+        }
     };
     requests.iter().enumerate().flat_map(|(n, request)| moments(request).into_iter().map(move |m| (n, m))).collect()
 }

@@ -99,7 +99,8 @@ impl Generated {
             let ended = self.does(user, &["permissions", &self.plan, "--check", "--output", "json"]);
             let report: Value = serde_json::from_str(&ended.out).unwrap_or_else(|e| panic!("{e}: {}", ended.out));
             let clusters = report["clusters"].as_array().expect("the clusters should be a list");
-            let named = clusters.iter().flat_map(|cluster| cluster["missing"].as_array()).map(Vec::len).sum::<usize>();
+            let named =
+                clusters.iter().filter_map(|cluster| cluster["missing"].as_array()).map(Vec::len).sum::<usize>();
             if named == missing && clusters.iter().all(|cluster| cluster["unknown"].is_null()) {
                 return ended;
             }

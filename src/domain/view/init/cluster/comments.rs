@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::super::model::routes_by_group;
-use super::super::yaml::unread;
 use super::collect::Collected;
 use super::counterpart::Rule;
 use super::hand_over::Proposal;
@@ -61,7 +60,7 @@ pub fn comments(
             let (others, cluster) = (others.join(", "), &old.planned);
             say(&format!("Not in this plan, not changed: {name}: groups without a binding in {cluster}: {others}."));
         }
-        for route in unread(balancer) {
+        for route in balancer.unread() {
             say(&format!("Not in this plan, not changed: {name}: {}: {}.", route.label, route.why));
         }
     }
