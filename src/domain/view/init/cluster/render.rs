@@ -55,11 +55,9 @@ pub fn render(
         strategy["steps"] = steps(&all, short, proposal.steps.get(only), fits).into();
     } else {
         strategy["waves"] = json!({"between": {"duration": "30m"}});
-        // These steps are those of every wave without own steps, each of which is a run.
-        let mut shared = namespaces.iter().filter(|namespace| !proposal.steps.contains_key(**namespace));
-        let fit = shared.all(|namespace| fits(&moves_of(namespace, &workloads, &collected.moves)));
-        strategy["steps"] = steps(&all, short, None, fit).into();
-        spec["waves"] = waves(&namespaces, &workloads, &collected.moves, short, &proposal).into();
+        let fits = fits(&all);
+        strategy["steps"] = steps(&all, short, None, fits).into();
+        spec["waves"] = waves(&namespaces, &workloads, &collected.moves, short, (&proposal, fits)).into();
     }
     spec["strategy"] = strategy;
     let name = request.name.clone().unwrap_or_else(|| format!("{}-to-{}", names.from.full, names.to.full));
@@ -143,7 +141,7 @@ fn waves(
     workloads: &[WorkloadGroups],
     moves: &[GroupMove<'_>],
     short: (&str, &str),
-    proposal: &Proposal,
+    (proposal, has_header_route): (&Proposal, bool),
 ) -> Vec<Value> {
     let wave = |namespace: &&str| {
         let own: Vec<_> = workloads.iter().filter(|w| w.key.0.namespace == **namespace).collect();
@@ -151,7 +149,7 @@ fn waves(
         let mut wave = json!({"name": plan_name(namespace, "wave"), "workloads": names});
         if let Some(step) = proposal.steps.get(*namespace) {
             let own = moves_of(namespace, workloads, moves);
-            wave["steps"] = steps(&own, short, Some(step), fits(&own)).into();
+            wave["steps"] = steps(&own, short, Some(step), has_header_route).into();
         }
         wave
     };
